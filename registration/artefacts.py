@@ -1,0 +1,129 @@
+"""What a registration leaves on the disk: transform.json, field.npz, run.json, pictures of the region."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from registration.engine.config import config_hash
+from registration.engine.result import RegistrationResult, Spread
+from registration.engine.source import PixelSource
+from registration.engine.transforms import save_transform
+from registration.export.files import new_folder
+from registration.export.pictures import jpeg, preview_pair
+
+#: What run.json says beyond the --json line of the commands.
+ONLY_IN_RUN = ("seed", "colour_policy", "alignment_version", "software")
+COLOUR_POLICY = "stored colours; ICC profiles are not applied"
+_PREVIEW_PX = 4096
+_SOFTWARE = ("numpy", "opencv-python-headless", "openslide-bin", "tifffile")
+
+
+@dataclass(frozen=True)
+class SlideInfo:
+    """reference : path, or the slide's id. stem : file name without ending. stain : "he" or "ihc".
+
+    sha256 : of the slide's fingerprint.
+    """
+
+    reference: str | int
+    stem: str
+    stain: str
+    sha256: str
+    source: PixelSource
+
+    def record(self) -> dict[str, Any]:
+        um_per_px = self.source.um_per_px
+        return {
+            "path" if isinstance(self.reference, str) else "slide": self.reference,
+            "sha256": self.sha256,
+            "width": self.source.width,
+            "height": self.source.height,
+            "um_per_px": None if um_per_px is None else list(um_per_px),
+        }
+
+
+def run_record(
+    result: RegistrationResult, fixed: SlideInfo, moving: SlideInfo, alignment_version: int | None = None
+) -> dict[str, Any]:
+    """The content of run.json, before anything is exported. alignment_version : None without a database."""
+    box = result.box
+    return {
+        "verdict": result.verdict.level.value,
+        "reasons": [asdict(reason) for reason in result.verdict.reasons],
+        "method": result.config.method,
+        "transform": "transform.json",
+        "error_px": spread_record(result.error_px),
+        "error_um": spread_record(result.error_um),
+        "seconds": seconds_by_stage(result),
+        "engine_version": result.engine_version,
+        "config": asdict(result.config),
+        "config_hash": config_hash(result.config),
+        "fixed": fixed.record(),
+        "moving": moving.record(),
+        "roi": None if box is None else [box.x, box.y, box.width, box.height],
+        "patches": 0,
+        "dropped": {},
+        "files": [],
+        "seed": result.config.seed,
+        "colour_policy": COLOUR_POLICY,
+        "alignment_version": alignment_version,
+        "software": {"python": platform.python_version()} | {name: version(name) for name in _SOFTWARE},
+    }
+
+
+def json_bytes(record: dict[str, Any]) -> bytes:
+    return (json.dumps(record, indent=2, allow_nan=False) + "\n").encode()
+
+
+def write_result(
+    folder: Path,
+    result: RegistrationResult,
+    fixed: SlideInfo,
+    moving: SlideInfo,
+    alignment_version: int | None = None,
+) -> list[Path]:
+    """Write transform.json, field.npz (where there is a field), run.json, fixed.jpg and moving.jpg.
+
+    The pictures show the region (the whole fixed slide where there is none), both of the same size.
+    folder : not there yet, or empty; it appears complete or not at all.
+    Raises EngineError: destination_exists, disk_full, not_writable.
+    """
+    with new_folder(folder) as place:
+        names = write_record(place, result, run_record(result, fixed, moving, alignment_version))
+        box = result.box or result.transform.fixed.size.box
+        pictures = preview_pair(fixed.source, moving.source, result.transform, box, _PREVIEW_PX)
+        for name, picture in zip(("fixed.jpg", "moving.jpg"), pictures, strict=True):
+            (place / name).write_bytes(jpeg(picture))
+            names.append(name)
+    return [folder / name for name in names]
+
+
+def write_record(place: Path, result: RegistrationResult, record: dict[str, Any]) -> list[str]:
+    """Write transform.json, field.npz and run.json into a folder that exists; returns their names."""
+    written = save_transform(
+        place / "transform.json",
+        result.transform,
+        verdict=result.verdict.level.value,
+        engine_version=result.engine_version,
+    )
+    names = [*(path.name for path in written), "run.json"]
+    (place / "run.json").write_bytes(json_bytes(record | {"files": names}))
+    return names
+
+
+def seconds_by_stage(result: RegistrationResult) -> dict[str, float]:
+    """Wall time; a stage that ran twice counts once, with both."""
+    seconds: dict[str, float] = {}
+    for stage in result.stages:
+        seconds[stage.name] = round(seconds.get(stage.name, 0.0) + stage.seconds, 3)
+    return seconds
+
+
+def spread_record(spread: Spread | None) -> dict[str, float] | None:
+    """{"median", "p90"}, as they are stored and printed."""
+    return None if spread is None else asdict(spread)

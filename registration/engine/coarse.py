@@ -1,0 +1,177 @@
+"""Stage B: where one small image may lie on the other, over every turn, mirroring and (if unknown) scale."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import product
+
+import cv2
+import numpy as np
+
+from registration.engine.correlate import Plane, Spectra, fft_shape, masked_ncc, spectra
+from registration.engine.features import Overview, texture_energy
+from registration.engine.geometry import Size
+from registration.engine.matrices import Matrix, apply, scaling, shift, turn
+from registration.engine.resample import warp_array
+from registration.engine.source import Mask
+
+STEP_DEGREES = 8
+SMALLEST_OVERLAP = 0.22
+CANDIDATES_PER_CUE = 4
+#: Standard deviation of the feature below which an image shows nothing to search for.
+FLAT = 1e-3
+#: Moving px per fixed px to try where um/px is unknown.
+UNKNOWN_SCALES = tuple(2 ** (step / 3) for step in range(-3, 4))
+_THREADS = 2
+
+
+@dataclass(frozen=True)
+class Pose:
+    """One turn, mirroring and scale of the moving image."""
+
+    degrees: float
+    mirrored: bool
+    scale: float
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """matrix : moving_from_fixed, px of the two small images. cue : which images were correlated."""
+
+    matrix: Matrix
+    score: float
+    pose: Pose
+    cue: str
+
+
+@dataclass(frozen=True)
+class _Turned:
+    matrix: Matrix
+    size: Size
+
+
+@dataclass(frozen=True)
+class _Scaled:
+    spectra: dict[str, Spectra]
+    shape: tuple[int, int]
+
+
+def candidates(fixed: Overview, moving: Overview, scales: Sequence[float]) -> list[Candidate]:
+    """The best few poses of each cue, best first within a cue; the same place is not listed twice.
+
+    fixed, moving : of about 124 px (square root of the area), at the same um/px where scales == (1,).
+    """
+    if min(image.feature[image.mask].std() if image.mask.any() else 0 for image in (fixed, moving)) < FLAT:
+        return [_centred(fixed, moving)]
+    poses = [
+        Pose(float(degrees), mirrored, scale)
+        for scale, mirrored, degrees in product(scales, (False, True), range(0, 360, STEP_DEGREES))
+    ]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        found = [
+            list(pool.map(_Search(fixed, moving, masked, scales), poses))
+            for masked in _mask_choices(fixed, moving)
+        ]
+    listed: list[Candidate] = []
+    for cue in ("density", "texture", "both"):
+        for hits in found:
+            ranked = sorted((hit[cue] for hit in hits), key=lambda hit: -hit.score)
+            listed += _different(ranked, fixed)
+    return _different(listed, fixed, limit=len(listed))
+
+
+def _centred(fixed: Overview, moving: Overview) -> Candidate:
+    """Centre on centre: what is left where there is nothing to see."""
+    (rows_f, columns_f), (rows_m, columns_m) = fixed.shape, moving.shape
+    matrix = shift((columns_m - columns_f) / 2, (rows_m - rows_f) / 2)
+    return Candidate(matrix, 0.0, Pose(0.0, False, 1.0), "none")
+
+
+def _mask_choices(fixed: Overview, moving: Overview) -> tuple[bool, ...]:
+    """With and without the mask of constant filling; once where there is no filling to speak of."""
+    filled = [1 - image.mask.sum() / max(1, image.inside.sum()) for image in (fixed, moving)]
+    return (True, False) if max(filled) > 0.01 else (False,)
+
+
+class _Search:
+    """Called with a pose, gives its best shift for each cue."""
+
+    def __init__(self, fixed: Overview, moving: Overview, masked: bool, scales: Sequence[float]) -> None:
+        self._moving = moving
+        self._mask = moving.mask if masked else moving.inside
+        mask = fixed.mask if masked else fixed.inside
+        self._fixed = {scale: _scaled(fixed.feature, mask, moving, scale) for scale in scales}
+
+    def __call__(self, pose: Pose) -> dict[str, Candidate]:
+        turned = _turned(self._moving, pose)
+        values, valid = warp_array(self._moving.feature, turned.matrix, turned.size, fill=0)
+        mask, _ = warp_array(self._mask.astype(np.uint8), turned.matrix, turned.size, "nearest", fill=0)
+        fixed = self._fixed[pose.scale]
+        moving = _cue_spectra(values, valid & (mask > 0), fixed.shape)
+        maps = {
+            cue: masked_ncc(fixed.spectra[cue], moving[cue], fixed.shape, SMALLEST_OVERLAP) for cue in moving
+        }
+        maps["both"] = maps["density"] + maps["texture"]
+        return {cue: _best(scores, turned, pose, cue) for cue, scores in maps.items()}
+
+
+def _scaled(feature: Plane, mask: Mask, moving: Overview, scale: float) -> _Scaled:
+    """The fixed image ready for poses of this scale: made smaller where the moving one shows less detail."""
+    factor = min(1.0, scale)
+    rows, columns = (max(1, round(side * factor)) for side in feature.shape)
+    smaller = np.asarray(cv2.resize(feature, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
+    weight = cv2.resize(mask.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
+    diagonal = math.ceil(math.hypot(*moving.shape) / max(1.0, scale)) + 1
+    shape = fft_shape((rows, columns), (diagonal, diagonal))
+    return _Scaled(_cue_spectra(smaller, np.asarray(weight) > 0.5, shape), shape)
+
+
+def _best(scores: Plane, turned: _Turned, pose: Pose, cue: str) -> Candidate:
+    row, column = (int(index) for index in np.unravel_index(int(np.argmax(scores)), scores.shape))
+    x = _unwrapped(column, scores.shape[1], turned.size.width)
+    y = _unwrapped(row, scores.shape[0], turned.size.height)
+    matrix = turned.matrix @ shift(-x, -y) @ scaling(min(1.0, pose.scale))
+    return Candidate(matrix, float(scores[row, column]), pose, cue)
+
+
+def _unwrapped(index: int, period: int, moving_length: int) -> int:
+    """The shift behind an FFT index: from 1 - moving_length up."""
+    return index - period if index > period - moving_length else index
+
+
+def _cue_spectra(feature: Plane, mask: Mask, shape: tuple[int, int]) -> dict[str, Spectra]:
+    return {
+        "density": spectra(feature, mask, shape),
+        "texture": spectra(texture_energy(feature), mask, shape),
+    }
+
+
+def _turned(moving: Overview, pose: Pose) -> _Turned:
+    """The canvas that holds the turned moving image, and the way back from it to the moving image."""
+    rows, columns = moving.shape
+    linear = turn(pose.degrees, pose.mirrored)
+    linear[:2, :2] *= max(1.0, pose.scale)
+    extent = np.abs(np.linalg.inv(linear)[:2, :2]) @ (columns, rows)
+    size = Size(math.ceil(extent[0]), math.ceil(extent[1]))
+    matrix = shift(columns / 2, rows / 2) @ linear @ shift(-size.width / 2, -size.height / 2)
+    return _Turned(matrix, size)
+
+
+def _different(
+    ranked: Iterable[Candidate], fixed: Overview, limit: int = CANDIDATES_PER_CUE
+) -> list[Candidate]:
+    """The first `limit` that move the fixed image's corners to different places."""
+    rows, columns = fixed.shape
+    corners = np.array([(0, 0), (columns, 0), (columns, rows), (0, rows)], dtype=np.float64)
+    apart = 0.1 * math.hypot(rows, columns)
+    kept: list[Candidate] = []
+    for candidate in ranked:
+        if len(kept) == limit:
+            break
+        placed = apply(candidate.matrix, corners)
+        if all(np.abs(placed - apply(other.matrix, corners)).max() > apart for other in kept):
+            kept.append(candidate)
+    return kept

@@ -1,0 +1,61 @@
+"""What is checked before anything is read."""
+
+from __future__ import annotations
+
+import math
+
+from registration.engine.errors import EngineError
+from registration.engine.geometry import Box, Frame, Size
+from registration.engine.source import PixelSource
+
+#: A smaller region does not hold two cells of the level-0 stage.
+SMALLEST_REGION_PX = 64
+
+
+def check_box(box: Box, fixed: PixelSource) -> None:
+    """Raises EngineError: box_empty, region_too_small, box_outside_slide."""
+    size = Size(fixed.width, fixed.height)
+    if box.width <= 0 or box.height <= 0:
+        raise EngineError(
+            "box_empty",
+            f"The region is {box.width} x {box.height} px; both must be above 0.",
+            field="width" if box.width <= 0 else "height",
+        )
+    if min(box.width, box.height) < SMALLEST_REGION_PX:
+        raise EngineError(
+            "region_too_small",
+            f"The region is {box.width} x {box.height} px; at least {SMALLEST_REGION_PX} px a side are "
+            "needed to find anything in it. Make it larger.",
+            field="width" if box.width < SMALLEST_REGION_PX else "height",
+        )
+    if not box.inside(size):
+        across = box.x < 0 or box.right > size.width
+        raise EngineError(
+            "box_outside_slide",
+            f"The region x {box.x} to {box.right}, y {box.y} to {box.bottom} is not inside the slide "
+            f"({size.width} x {size.height} px). Move it or make it smaller.",
+            field="x" if across else "y",
+        )
+
+
+def scale_known(fixed: PixelSource, moving: PixelSource) -> bool:
+    """Whether um/px is known. Raises EngineError("mpp_missing") where only one slide has it."""
+    if (fixed.um_per_px is None) == (moving.um_per_px is None):
+        return fixed.um_per_px is not None
+    missing = "fixed" if fixed.um_per_px is None else "moving"
+    raise EngineError(
+        "mpp_missing",
+        f"The {missing} slide does not state its um per pixel, but the other one does. "
+        f"Give it for the {missing} slide.",
+        field=f"{missing}_mpp",
+    )
+
+
+def mean_um(source: PixelSource) -> float:
+    """um per px, the geometric mean of x and y; 1 where it is unknown."""
+    return math.sqrt(source.um_per_px[0] * source.um_per_px[1]) if source.um_per_px else 1.0
+
+
+def frame(name: str, source: PixelSource) -> Frame:
+    """name : "fixed" or "moving"."""
+    return Frame(name, Size(source.width, source.height), source.um_per_px)

@@ -1,0 +1,120 @@
+"""The two entry points: align two slides, and register a region at level 0."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+
+import cv2
+
+from registration.engine import ENGINE_VERSION
+from registration.engine.config import RegistrationConfig
+from registration.engine.geometry import Box
+from registration.engine.inputs import check_box, frame, mean_um, scale_known
+from registration.engine.overviews import downsamples
+from registration.engine.quality import RegionEvidence, SlideEvidence, in_um, judge_region, judge_slides
+from registration.engine.regionfit import RegionFit, RegionTask, fit_similarity, fit_with_field
+from registration.engine.result import OnProgress, RegistrationResult, no_progress
+from registration.engine.roialign import fit_roialign
+from registration.engine.slidefit import SlideFit, fit_slides
+from registration.engine.source import PixelSource
+from registration.engine.stages import Stages
+from registration.engine.transforms import AffineTransform
+
+#: Per cent of a registration that aligning the slides takes where no transform is given.
+_SLIDES_SHARE = 45
+
+_REGION_METHODS: Mapping[str, Callable[[RegionTask, Stages], RegionFit]] = {
+    "field": fit_with_field,
+    "similarity": fit_similarity,
+    "orb": fit_roialign,
+}
+
+
+def align_slides(
+    fixed: PixelSource,
+    moving: PixelSource,
+    config: RegistrationConfig,
+    on_progress: OnProgress = no_progress,
+) -> RegistrationResult:
+    """The slide-level affine with a verdict. Slides that do not match are refused, not raised about.
+
+    Raises EngineError("mpp_missing", field="fixed_mpp" or "moving_mpp") where only one slide has um/px.
+    """
+    scale_known(fixed, moving)
+    cv2.setRNGSeed(config.seed)
+    stages = Stages(on_progress)
+    fit = fit_slides(fixed, moving, config, stages)
+    on_progress("done", 100)
+    return RegistrationResult(
+        transform=fit.affine,
+        verdict=judge_slides(fit.evidence),
+        error_px=fit.error_px,
+        error_um=in_um(fit.error_px, fixed.um_per_px),
+        box=None,
+        config=config,
+        engine_version=ENGINE_VERSION,
+        stages=stages.reports,
+        evidence=_slide_figures(fit.evidence),
+    )
+
+
+def register(
+    fixed: PixelSource,
+    moving: PixelSource,
+    box: Box,
+    config: RegistrationConfig,
+    *,
+    initial: AffineTransform | None = None,
+    on_progress: OnProgress = no_progress,
+) -> RegistrationResult:
+    """A region of the fixed slide registered at level 0, with a verdict.
+
+    box : fixed level-0 px. initial : the slide-level transform, moving_from_fixed; found here if None.
+    Raises EngineError: box_empty, region_too_small, box_outside_slide, mpp_missing.
+    """
+    check_box(box, fixed)
+    scale_known(fixed, moving)
+    cv2.setRNGSeed(config.seed)
+    first = Stages(on_progress, 0, _SLIDES_SHARE)
+    slides = None if initial is not None else fit_slides(fixed, moving, config, first)
+    start = _start(fixed, moving, initial, slides)
+    coarse, _ = downsamples(fixed, moving, config.overview_px)
+    second = Stages(on_progress, 0 if slides is None else _SLIDES_SHARE)
+    fit = _REGION_METHODS[config.model](RegionTask(fixed, moving, box, start, coarse, config), second)
+    on_progress("done", 100)
+    verdict = judge_region(
+        fit.evidence,
+        None if slides is None else judge_slides(slides.evidence),
+        None if fixed.um_per_px is None else mean_um(fixed),
+    )
+    return RegistrationResult(
+        transform=fit.transform,
+        verdict=verdict,
+        error_px=fit.evidence.error_px,
+        error_um=in_um(fit.evidence.error_px, fixed.um_per_px),
+        box=box,
+        config=config,
+        engine_version=ENGINE_VERSION,
+        stages=first.reports + second.reports,
+        evidence=(_slide_figures(slides.evidence) if slides else {}) | _region_figures(fit.evidence),
+    )
+
+
+def _start(
+    fixed: PixelSource, moving: PixelSource, initial: AffineTransform | None, slides: SlideFit | None
+) -> AffineTransform:
+    """The slide-level affine between the slides' own frames; a stored one may carry rounded um/px."""
+    if slides is not None:
+        return slides.affine
+    assert initial is not None  # noqa: S101 - one of the two is always there
+    return AffineTransform(initial.matrix, frame("fixed", fixed), frame("moving", moving))
+
+
+def _slide_figures(evidence: SlideEvidence) -> dict[str, float]:
+    return {f"slide_{name}": float(value) for name, value in asdict(evidence).items()}
+
+
+def _region_figures(evidence: RegionEvidence) -> dict[str, float]:
+    figures = {name: value for name, value in asdict(evidence).items() if name != "error_px"}
+    return {f"region_{name}": float(value) for name, value in figures.items()}

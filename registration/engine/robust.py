@@ -1,0 +1,67 @@
+"""Least squares that a few wrong matches can't spoil."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from registration.engine.geometry import Points
+from registration.engine.matrices import Matrix, apply, shift
+
+Model = Literal["shift", "similarity", "affine"]
+Weights = NDArray[np.float64]
+
+#: Matches that determine each model with some to spare.
+MATCHES_NEEDED: dict[Model, int] = {"shift": 3, "similarity": 6, "affine": 12}
+
+
+def cauchy(residuals: Weights, scale: float) -> Weights:
+    """Weight 1 at 0, one half at `scale`."""
+    weights: Weights = 1 / (1 + (residuals / scale) ** 2)
+    return weights
+
+
+def fit(source: Points, target: Points, weights: Weights, model: Model) -> Matrix:
+    """The weighted least-squares map of `source` onto `target` ((N, 2) each), fitted about the centroids."""
+    total = weights.sum()
+    centre_s = (weights[:, None] * source).sum(axis=0) / total
+    centre_t = (weights[:, None] * target).sum(axis=0) / total
+    linear = _linear(source - centre_s, target - centre_t, weights, model)
+    matrix = np.eye(3)
+    matrix[:2, :2] = linear
+    fitted: Matrix = shift(*centre_t) @ matrix @ shift(*-centre_s)
+    return fitted
+
+
+def robust_fit(
+    source: Points, target: Points, weights: Weights, model: Model, scales: tuple[float, ...]
+) -> Matrix:
+    """`fit`, repeated with Cauchy weights of ever smaller scale (px), first about no motion at all."""
+    matrix = np.eye(3)
+    for scale in scales:
+        residuals = np.linalg.norm(apply(matrix, source) - target, axis=1)
+        matrix = fit(source, target, weights * cauchy(residuals, scale), model)
+    return matrix
+
+
+def _linear(source: Points, target: Points, weights: Weights, model: Model) -> NDArray[np.float64]:
+    if model == "shift":
+        return np.eye(2)
+    weighted = source * weights[:, None]
+    if model == "similarity":
+        return _similarity(source, target, weighted)
+    normal = source.T @ weighted
+    ridge = 1e-9 * max(float(np.trace(normal)), 1e-12)
+    return np.asarray(np.linalg.solve(normal + ridge * np.eye(2), weighted.T @ target).T, np.float64)
+
+
+def _similarity(source: Points, target: Points, weighted: Points) -> NDArray[np.float64]:
+    """Closed form: the complex regression coefficient."""
+    power = float((weighted * source).sum()) or 1.0
+    real = float((weighted * target).sum()) / power
+    imaginary = float((weighted[:, 0] * target[:, 1] - weighted[:, 1] * target[:, 0]).sum()) / power
+    if real == imaginary == 0:
+        return np.eye(2)
+    return np.array([(real, -imaginary), (imaginary, real)])

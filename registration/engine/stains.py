@@ -1,0 +1,61 @@
+"""Optical density and the hematoxylin channel, by 256-entry tables.
+
+Stain vectors (optical density of R, G, B for hematoxylin, eosin and DAB): Ruifrok and Johnston 2001,
+"Quantification of histochemical staining by color deconvolution".
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from registration.engine.source import Rgb
+
+Channel = NDArray[np.uint8]
+Density = NDArray[np.float32]
+
+_HED = np.array([(0.650, 0.704, 0.286), (0.072, 0.990, 0.105), (0.268, 0.570, 0.776)])
+#: Optical density that fills the uint8 range of a hematoxylin image.
+HEMATOXYLIN_FULL_SCALE = 1.5
+_ROWS_AT_ONCE = 512
+
+
+def _density_table() -> Density:
+    """-log10 of the transmitted share for each grey level; level 0 counts as half a grey level."""
+    levels = np.arange(256, dtype=np.float64)
+    return (-np.log10(np.maximum(levels, 0.5) / 255)).astype(np.float32)
+
+
+def _hematoxylin_row() -> NDArray[np.float64]:
+    """The row of the unmixing matrix that gives hematoxylin from optical densities of R, G, B."""
+    vectors = _HED / np.linalg.norm(_HED, axis=1, keepdims=True)
+    row: NDArray[np.float64] = np.linalg.inv(vectors)[:, 0]
+    return row
+
+
+_TABLE = _density_table()
+_HEMATOXYLIN_TABLE = (255 / HEMATOXYLIN_FULL_SCALE * _TABLE[:, None] * _hematoxylin_row()[None, :]).astype(
+    np.float32
+)
+_MEAN_TABLE: Density = np.repeat(_TABLE[:, None] / np.float32(3), 3, axis=1)
+
+
+def hematoxylin(rgb: Rgb) -> Channel:
+    """rgb : (rows, cols, 3) uint8. Returns (rows, cols) uint8: hematoxylin density, 255 = full scale."""
+    out = np.empty(rgb.shape[:2], np.uint8)
+    for top in range(0, rgb.shape[0], _ROWS_AT_ONCE):
+        strip = slice(top, top + _ROWS_AT_ONCE)
+        out[strip] = np.clip(np.rint(_table_sum(rgb[strip], _HEMATOXYLIN_TABLE)), 0, 255)
+    return out
+
+
+def density(rgb: Rgb) -> Density:
+    """rgb : (rows, cols, 3) uint8. Returns (rows, cols) float32: mean optical density of the channels."""
+    return _table_sum(rgb, _MEAN_TABLE)
+
+
+def _table_sum(rgb: Rgb, table: Density) -> Density:
+    """The sum over the channels of table[value, channel]."""
+    looked_up = cv2.LUT(np.ascontiguousarray(rgb), table.reshape(1, 256, 3))
+    return np.asarray(cv2.transform(looked_up, np.ones((1, 3), np.float32)), np.float32)

@@ -1,0 +1,44 @@
+"""Where there is tissue, and where a slide holds nothing but constant filling."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from registration.engine.source import Mask, Rgb
+from registration.engine.stains import density
+
+#: Optical density above the background's at which a pixel counts as tissue.
+TISSUE_DENSITY = 0.035
+_FILLING_KERNEL = np.ones((7, 7), np.uint8)
+
+
+def constant_filling(rgb: Rgb) -> Mask:
+    """(rows, cols) bool: pixels in whose 7 x 7 surroundings nothing changes (scanner filling, canvas)."""
+    unchanging = cv2.erode(rgb, _FILLING_KERNEL) == cv2.dilate(rgb, _FILLING_KERNEL)
+    core = unchanging.all(axis=2).astype(np.uint8)
+    return cv2.dilate(core, _FILLING_KERNEL).astype(bool)
+
+
+def tissue_mask(rgb: Rgb, valid: Mask) -> Mask:
+    """rgb : (rows, cols, 3) uint8; valid : (rows, cols) bool. Returns (rows, cols) bool.
+
+    A pixel is tissue when it is valid and clearly denser than glass; glass is taken to be at most as dense
+    as light grey, so a region wholly covered by tissue is not mistaken for its own background.
+    """
+    smooth = np.asarray(cv2.GaussianBlur(density(rgb), (0, 0), 1.5), np.float32)
+    mask: Mask = (smooth > _glass(smooth, valid) + TISSUE_DENSITY) & valid
+    return mask
+
+
+def tissue_fraction(rgb: Rgb, valid: Mask) -> float:
+    """Share of all pixels, valid or not, that show tissue."""
+    return float(tissue_mask(rgb, valid).mean()) if valid.size else 0.0
+
+
+def _glass(smooth: NDArray[np.float32], valid: Mask) -> float:
+    """Density of the glass: the lightest percentiles, between white and light grey (0.06)."""
+    if not valid.any():
+        return 0.0
+    return float(np.clip(np.percentile(smooth[valid], 2), 0.0, 0.06))

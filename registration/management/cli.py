@@ -1,0 +1,168 @@
+"""What the commands without a server share: no database, one line for an error, exit status 0, 2 or 3."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from registration.artefacts import ONLY_IN_RUN, SlideInfo
+from registration.engine.config import METHODS
+from registration.engine.errors import EngineError
+from registration.engine.result import OnProgress, RegistrationResult
+from viewer.management.arguments import um_per_px
+from viewer.wsi import SlideError, fingerprint, open_slide
+
+DONE = 0
+BAD_INPUT = 2
+REFUSED = 3
+
+
+class OneLineParser(CommandParser):
+    """Says what is wrong with the arguments in one line, without the usage; status 2."""
+
+    def error(self, message: str) -> Any:
+        self.exit(BAD_INPUT, f"error: {_one_line(message)} (see --help)\n")
+
+
+class PlainCommand(BaseCommand):
+    """Logs and errors go to stderr, results to stdout."""
+
+    requires_system_checks = []
+
+    @abstractmethod
+    def work(self, options: dict[str, Any]) -> int:
+        """Returns the exit status. Raises EngineError or SlideError for bad input."""
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser.__class__ = OneLineParser
+        return parser
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            with _stopped_cleanly():
+                status = self.work(options)
+        except (EngineError, SlideError) as error:
+            self._end(error.message)
+        except OSError as error:
+            self._end(f"{error.filename}: {error.strerror}")
+        except KeyboardInterrupt:
+            self.stderr.write("stopped")
+            sys.exit(128 + signal.SIGINT)
+        if status != DONE:
+            sys.exit(status)
+
+    def _end(self, message: str) -> NoReturn:
+        self.stderr.write(f"error: {_one_line(message)}")
+        sys.exit(BAD_INPUT)
+
+    def progress(self, options: dict[str, Any]) -> OnProgress:
+        """Tells a person at a terminal (or anybody who asks with -v 2) what is going on."""
+        shown = options["verbosity"] > 1 or (options["verbosity"] == 1 and sys.stderr.isatty())
+
+        def tell(stage: str, percent: int) -> None:
+            if shown:
+                self.stderr.write(f"{percent:3d} % {stage}", lambda text: text)
+
+        return tell
+
+    def report(self, record: dict[str, Any], options: dict[str, Any]) -> None:
+        """With --json one line of JSON, else a few lines for a person."""
+        if options["json"]:
+            shown = {key: value for key, value in record.items() if key not in ONLY_IN_RUN}
+            self.stdout.write(json.dumps(shown, allow_nan=False))
+            return
+        for line in _summary(record):
+            self.stdout.write(line)
+
+
+def add_slide_options(parser: CommandParser) -> None:
+    for slide, stain in (("fixed", "H&E"), ("moving", "IHC")):
+        parser.add_argument(
+            f"--{slide}-mpp",
+            type=um_per_px,
+            metavar="X[,Y]",
+            help=f"um per level-0 px of the {slide} slide (the {stain})",
+        )
+    methods = "; ".join(f"{name}: {text}" for name, text in METHODS.items())
+    parser.add_argument("--method", default="accurate", help=methods.replace("%", "%%"))
+    parser.add_argument("--json", action="store_true", help="print one line of JSON last on stdout")
+
+
+@contextmanager
+def slide_pair(fixed: Path, moving: Path, options: dict[str, Any]) -> Iterator[tuple[SlideInfo, SlideInfo]]:
+    """Both slides, open. Raises SlideError, EngineError("mpp_missing")."""
+    with (
+        _slide(fixed, "he", options["fixed_mpp"]) as fixed_info,
+        _slide(moving, "ihc", options["moving_mpp"]) as moving_info,
+    ):
+        _check_scale(fixed_info, moving_info, "--fixed-mpp")
+        _check_scale(moving_info, fixed_info, "--moving-mpp")
+        yield fixed_info, moving_info
+
+
+def is_one_of(out: Path, inputs: Iterable[Path]) -> bool:
+    """Whether writing `out` would replace one of the inputs, links followed (a circle of them is none)."""
+    return os.path.realpath(out) in map(os.path.realpath, inputs)
+
+
+def status_of(result: RegistrationResult) -> int:
+    return REFUSED if result.refused else DONE
+
+
+@contextmanager
+def _slide(path: Path, stain: str, mpp: tuple[float, float] | None) -> Iterator[SlideInfo]:
+    with open_slide(path, mpp) as reader:
+        stem = path.stem if path.is_file() else path.absolute().name
+        yield SlideInfo(str(path.absolute()), stem, stain, fingerprint(path), reader)
+
+
+def _check_scale(slide: SlideInfo, other: SlideInfo, option: str) -> None:
+    if slide.source.um_per_px is None and other.source.um_per_px is not None:
+        raise EngineError(
+            "mpp_missing",
+            f"{slide.reference} does not say its um/px but {other.reference} does; give it with {option}.",
+            field=option,
+        )
+
+
+def _summary(record: dict[str, Any]) -> Iterator[str]:
+    yield f"Verdict: {record['verdict']}"
+    for reason in record["reasons"]:
+        yield f"  {reason['message']}"
+    for unit in ("um", "px"):
+        if error := record[f"error_{unit}"]:
+            median, p90 = (f"{error[key]:.2f} {unit}" for key in ("median", "p90"))
+            yield f"Error at held-out matches: median {median}, p90 {p90}"
+    if record["patches"] or record["dropped"]:
+        dropped = ", ".join(f"{count} {reason}" for reason, count in record["dropped"].items())
+        yield f"Patch pairs: {record['patches']} written; left out: {dropped or 'none'}"
+    yield f"Transform: {record['transform']}"
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())
+
+
+@contextmanager
+def _stopped_cleanly() -> Iterator[None]:
+    """SIGTERM ends the command as an exception does, so that half-made output is cleared away."""
+    before = signal.signal(signal.SIGTERM, _stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)

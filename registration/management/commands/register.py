@@ -1,0 +1,81 @@
+"""manage.py register: the transform between two slides, or a region of them, as a file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from registration.artefacts import SlideInfo, run_record
+from registration.engine.config import preset
+from registration.engine.errors import EngineError
+from registration.engine.geometry import Box
+from registration.engine.pipeline import align_slides, register
+from registration.engine.result import RegistrationResult
+from registration.engine.transforms import save_transform
+from registration.export.files import move_into_place, workplace
+from registration.management.cli import PlainCommand, add_slide_options, is_one_of, slide_pair, status_of
+
+
+class Command(PlainCommand):
+    help = "Register two slides and write the transform. Status 0: good or check, 3: refused, 2: bad input."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("fixed", type=Path, metavar="FIXED", help="the H&E slide")
+        parser.add_argument("moving", type=Path, metavar="MOVING", help="the IHC slide")
+        parser.add_argument("--out", type=Path, required=True, metavar="T.json", help="the transform")
+        parser.add_argument(
+            "--roi", type=_box, metavar="X,Y,W,H", help="level-0 px of FIXED; the whole slide without it"
+        )
+        add_slide_options(parser)
+
+    def work(self, options: dict[str, Any]) -> int:
+        out: Path = options["out"]
+        _check_out(out, options)
+        with (
+            slide_pair(options["fixed"], options["moving"], options) as (fixed, moving),
+            workplace(out) as place,
+        ):
+            result = self._register(fixed, moving, options)
+            files = save_transform(
+                place / out.name,
+                result.transform,
+                verdict=result.verdict.level.value,
+                engine_version=result.engine_version,
+            )
+            written = [out.absolute().with_name(file.name) for file in files]
+            for file, final in reversed(list(zip(files, written, strict=True))):
+                move_into_place(file, final)
+            record = run_record(result, fixed, moving)
+        names = [str(path) for path in written]
+        self.report(record | {"transform": names[0], "files": names}, options)
+        return status_of(result)
+
+    def _register(self, fixed: SlideInfo, moving: SlideInfo, options: dict[str, Any]) -> RegistrationResult:
+        config = preset(options["method"])
+        on_progress = self.progress(options)
+        if options["roi"] is None:
+            return align_slides(fixed.source, moving.source, config, on_progress)
+        return register(fixed.source, moving.source, options["roi"], config, on_progress=on_progress)
+
+
+def _box(text: str) -> Box:
+    try:
+        x, y, width, height = (int(part) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not four whole numbers X,Y,W,H") from error
+    return Box(x, y, width, height)
+
+
+def _check_out(out: Path, options: dict[str, Any]) -> None:
+    if out.is_dir():
+        why = "is a folder; name a file"
+    elif is_one_of(out, (options["fixed"], options["moving"])):
+        why = "is one of the slides; name another file"
+    elif out.name.startswith(".") or set(out.name) & set("\\:"):
+        why = "must not start with a dot or hold \\ or :"
+    else:
+        return
+    raise EngineError("bad_out", f"--out {out} {why}.", field="out")

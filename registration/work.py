@@ -1,0 +1,172 @@
+"""What each kind of job does once it holds its row: where the slides and the engine meet."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+
+from registration import storage
+from registration.archives import ExportRequest, export
+from registration.artefacts import SlideInfo, seconds_by_stage, spread_record, write_result
+from registration.engine.config import preset
+from registration.engine.errors import EngineError
+from registration.engine.geometry import Box, Frame, Size
+from registration.engine.pipeline import align_slides, register
+from registration.engine.result import Level, OnProgress, Reason, RegistrationResult, Verdict
+from registration.engine.source import PixelSource
+from registration.engine.transforms import AffineTransform, load_transform
+from registration.lifecycle import Outcome
+from registration.models import Archive, JobStatus, PairAlignment, Registration
+from registration.models import Frame as Stain
+from registration.regions import grid_box, slide_of
+from viewer.models import Slide, SlidePair
+from viewer.services import open_record
+
+
+def align(job: PairAlignment, on_progress: OnProgress) -> Outcome:
+    with _opened(job.pair, Stain.HE) as (fixed, moving):
+        result = align_slides(fixed.source, moving.source, preset("accurate"), on_progress)
+    if not isinstance(result.transform, AffineTransform):
+        raise TypeError("an alignment of whole slides is affine")
+    return Outcome(
+        {**_verdict(result), "metrics": _metrics(result), "affine": result.transform.matrix.tolist()},
+        result.refused,
+    )
+
+
+def register_region(job: Registration, on_progress: OnProgress) -> Outcome:
+    with _opened(job.region.pair, job.grid) as (fixed, moving):
+        initial = _initial(job, fixed.source, moving.source)
+        he_to_ihc = initial if job.grid == Stain.HE else initial.inverse()
+        box = grid_box(job, he_to_ihc)
+        if box.area == 0:
+            raise EngineError(
+                "region_outside_other_slide",
+                "The region lies outside the other slide, so nothing can be registered there. "
+                "Choose a region that both slides show.",
+                field="region",
+            )
+        result = register(
+            fixed.source, moving.source, box, preset(job.method), initial=initial, on_progress=on_progress
+        )
+        result = _as_trusted_as(job.alignment, result)
+        folder = _new_attempt_folder(job)
+        write_result(folder, result, fixed, moving, job.alignment.version)
+    fields = {**_verdict(result), "metrics": _metrics(result), "folder": storage.relative(folder)}
+    return Outcome(fields, result.refused)
+
+
+def export_archive(job: Archive, on_progress: OnProgress) -> Outcome:
+    registration = job.registration
+    place = Path(settings.DATA_DIR) / registration.folder
+    box = Box(*registration.metrics["box"])
+    with _opened(registration.region.pair, registration.grid) as (fixed, moving):
+        request = ExportRequest(
+            fixed=fixed,
+            moving=moving,
+            transform=load_transform(place / "transform.json"),
+            box=box,
+            patch_size=job.patch_size,
+            layout=job.layout,
+            record=json.loads((place / "run.json").read_text()),
+            moving_box=_drawn_box(registration),
+        )
+        file = _new_attempt_folder(job) / _archive_name(fixed, moving, box, job.layout)
+        report = export(file, request, on_progress)
+    return Outcome(
+        {
+            "file": storage.relative(file),
+            "size_bytes": report.size_bytes,
+            "sha256": report.sha256,
+            "patches": report.patches,
+            "dropped": report.dropped,
+        }
+    )
+
+
+@contextmanager
+def _opened(pair: SlidePair, grid: str) -> Iterator[tuple[SlideInfo, SlideInfo]]:
+    """(fixed, moving) for the engine: the slide that carries the patch grid is its fixed one."""
+    other = Stain.IHC if grid == Stain.HE else Stain.HE
+    with (
+        open_record(slide_of(pair, grid)) as fixed,
+        open_record(slide_of(pair, other)) as moving,
+    ):
+        yield _info(slide_of(pair, grid), grid, fixed), _info(slide_of(pair, other), other, moving)
+
+
+def _info(slide: Slide, stain: str, source: PixelSource) -> SlideInfo:
+    return SlideInfo(
+        reference=slide.pk,
+        stem=Path(slide.path).stem,
+        stain=str(stain),
+        sha256=slide.fingerprint,
+        source=source,
+    )
+
+
+def _initial(job: Registration, fixed: PixelSource, moving: PixelSource) -> AffineTransform:
+    """The pair's alignment from the engine's fixed to its moving slide."""
+    fixed_frame, moving_frame = _frame("fixed", fixed), _frame("moving", moving)
+    matrix = np.array(job.alignment.affine, dtype=np.float64)
+    if job.grid == Stain.HE:
+        return AffineTransform(matrix, fixed_frame, moving_frame)
+    return AffineTransform(matrix, moving_frame, fixed_frame).inverse()
+
+
+def _frame(name: str, source: PixelSource) -> Frame:
+    return Frame(name, Size(source.width, source.height), source.um_per_px)
+
+
+def _as_trusted_as(alignment: PairAlignment, result: RegistrationResult) -> RegistrationResult:
+    """A region of slides that do not belong together is refused, whatever the region itself looks like."""
+    if alignment.status != JobStatus.REFUSED:
+        return result
+    reason = Reason("alignment_refused", "The alignment of the two slides was refused.")
+    verdict = Verdict(Level.REFUSED, (reason, *result.verdict.reasons))
+    return dataclasses.replace(result, verdict=verdict)
+
+
+def _drawn_box(registration: Registration) -> Box | None:
+    region = registration.region
+    if region.frame == registration.grid:
+        return None
+    return Box(region.x, region.y, region.width, region.height)
+
+
+def _new_attempt_folder(job: Registration | Archive) -> Path:
+    storage.job_folder(job).mkdir(parents=True, exist_ok=True)
+    return storage.attempt_folder(job)
+
+
+def _archive_name(fixed: SlideInfo, moving: SlideInfo, box: Box, layout: str) -> str:
+    stems = f"{fixed.stem}_{moving.stem}_x{box.x}_y{box.y}_{layout}"
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", stems)[:150].lstrip(".-") + ".zip"
+
+
+def _verdict(result: RegistrationResult) -> dict[str, Any]:
+    return {
+        "verdict": result.verdict.level.value,
+        "reasons": [asdict(reason) for reason in result.verdict.reasons],
+    }
+
+
+def _metrics(result: RegistrationResult) -> dict[str, Any]:
+    """error_px, error_um: median and p90, or None. seconds: per stage. box: x, y, width, height."""
+    box = result.box
+    return {
+        "error_px": spread_record(result.error_px),
+        "error_um": spread_record(result.error_um),
+        "seconds": seconds_by_stage(result),
+        "box": None if box is None else [box.x, box.y, box.width, box.height],
+        "evidence": result.evidence,
+    }

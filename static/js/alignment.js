@@ -1,0 +1,67 @@
+/** The pair's slide-level alignment: follows the running one, tells its transform, asks for another. */
+
+import { all, post } from "./api.js";
+import { attempt, element } from "./dom.js";
+import { errorText, isLive, newCard, verdictText } from "./job.js";
+
+export class Alignment {
+  /** onTransform(matrix or null) is called whenever the transform in use changes. */
+  constructor(pair, node, onTransform) {
+    this.url = `/api/pairs/${pair}/alignments/`;
+    this.node = node;
+    this.onTransform = onTransform;
+    this.current = null;
+  }
+
+  async load() {
+    const versions = (await all(this.url)).sort((a, b) => b.version - a.version);
+    const newest = versions[0] ?? null;
+    const usable = versions.find(({ status, affine }) => status === "succeeded" && affine) ?? null;
+    if (usable?.id !== this.current?.id) {
+      this.current = usable;
+      this.onTransform(usable?.affine ?? null);
+    }
+    this.show(newest);
+  }
+
+  async again() {
+    if (await attempt(() => post(this.url))) await this.load();
+  }
+
+  show(newest) {
+    const settled = newest && newest.id === this.current?.id;
+    this.node.dataset.state = settled ? "aligned" : "open";
+    this.node.replaceChildren(...(settled ? this.summary(newest) : [this.pending(newest)]));
+  }
+
+  summary(newest) {
+    const { verdict, reasons } = newest;
+    const title = reasons.map(({ message }) => message).join(" ");
+    const words = element("strong", { dataset: { verdict }, title }, verdictText(verdict) || "Aligned");
+    const numbers = element("span", { className: "muted numbers-line" }, errorText(newest));
+    return ["Alignment ", words, " ", numbers];
+  }
+
+  pending(newest) {
+    if (!newest) return this.missing("These slides are not aligned yet: the panes move on their own.", "Align");
+    if (newest.status === "failed" || newest.status === "cancelled" || newest.status === "refused") {
+      return this.missing(this.explain(newest), "Align again");
+    }
+    const ended = (job) => !isLive(job) && this.load();
+    const card = newCard(`/api/alignments/${newest.id}/`, "Aligning the slides", null, ended);
+    card.show(newest);
+    return card.node;
+  }
+
+  explain({ status, error, reasons }) {
+    const why = error || reasons.map(({ message }) => message).join(" ");
+    const what = { failed: "Alignment failed.", cancelled: "Alignment was cancelled.", refused: "✕ Alignment refused." };
+    return `${what[status]} ${why} The panes move on their own until the slides are aligned.`;
+  }
+
+  missing(text, action) {
+    const button = element("button", { type: "button", textContent: action });
+    button.addEventListener("click", () => this.again());
+    return element("div", { className: "banner", role: "status" }, element("p", {}, text), button);
+  }
+}

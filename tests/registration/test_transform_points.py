@@ -1,0 +1,132 @@
+"""manage.py transform_points: both ways, other columns, large and empty files, bad rows."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from registration.engine.geometry import Frame, Size
+from registration.engine.transforms import AffineTransform, DisplacementField, Transform, save_transform
+from tests.registration.commands import assert_refuses_input, run, run_here
+
+FIXED, MOVING = Frame("fixed", Size(5000, 4000), (0.25, 0.25)), Frame("moving", Size(4000, 5000), None)
+
+
+def known() -> Transform:
+    values = np.random.default_rng(3).uniform(-6, 6, (9, 9, 2))
+    field = DisplacementField(values, (0, 0), (600, 500), FIXED)
+    matrix = np.array([(0.1, -1.1, 4100), (0.9, 0.2, 35), (0, 0, 1)])
+    return AffineTransform(matrix, FIXED, MOVING) @ field
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    save_transform(tmp_path / "T.json", known(), verdict="good", engine_version="0.1")
+    return tmp_path / "T.json"
+
+
+def columns(path: Path) -> dict[str, list[str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def test_points_go_forth_and_back_and_other_columns_stay(tmp_path: Path, stored: Path) -> None:
+    points = np.random.default_rng(4).uniform(0, 4000, (40, 2)).round(3)
+    text = "name,y, X ,note\r\n" + "".join(
+        f'"p, {i}",{y},{x},é{i}\r\n' for i, (x, y) in enumerate(points.tolist())
+    )
+    (tmp_path / "points.csv").write_text(text, encoding="utf-8-sig", newline="")  # as a spreadsheet saves it
+    assert (
+        run("transform_points", stored, tmp_path / "points.csv", "--out", tmp_path / "mapped.csv").returncode
+        == 0
+    )
+    mapped = columns(tmp_path / "mapped.csv")
+    assert list(mapped) == ["name", "y", " X ", "note"]
+    assert mapped["name"] == [f"p, {i}" for i in range(40)]
+    assert mapped["note"] == [f"é{i}" for i in range(40)]
+    there = np.array([mapped[" X "], mapped["y"]], dtype=float).T
+    assert np.allclose(there, known()(points), atol=1e-6)
+    back = run(
+        "transform_points", stored, tmp_path / "mapped.csv", "--inverse", "--out", tmp_path / "back.csv"
+    )
+    assert back.returncode == 0
+    again = columns(tmp_path / "back.csv")
+    assert np.allclose(np.array([again[" X "], again["y"]], dtype=float).T, points, atol=1e-5)
+
+
+def test_a_file_of_one_header_gives_the_header(tmp_path: Path, stored: Path) -> None:
+    (tmp_path / "points.csv").write_text("x,y,k\n")
+    assert (
+        run("transform_points", stored, tmp_path / "points.csv", "--out", tmp_path / "m.csv").returncode == 0
+    )
+    assert (tmp_path / "m.csv").read_text() == "x,y,k\n"
+
+
+def test_many_points_arrive_in_order(tmp_path: Path, stored: Path) -> None:
+    points = np.stack((np.arange(120_001) % 4999, np.arange(120_001) % 3999), axis=1).astype(float)
+    with (tmp_path / "points.csv").open("w") as file:
+        file.write("x,y\n")
+        file.writelines(f"{x},{y}\n" for x, y in points.tolist())
+    assert (
+        run("transform_points", stored, tmp_path / "points.csv", "--out", tmp_path / "m.csv").returncode == 0
+    )
+    mapped = np.loadtxt(tmp_path / "m.csv", delimiter=",", skiprows=1)
+    assert np.allclose(mapped, known()(points), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"x,y\n1,2\n3,abc\n", ("line 3", "'abc'")),
+        (b"x,y\n1,2\n\n3\n", ("line 4", "''")),
+        (b"x,y\n1,nan\n", ("line 2", "'nan'")),
+        (b"x,y\n1,inf\n", ("line 2", "'inf'")),
+        (b"x,z\n1,2\n", ("column y", "x, z")),
+        (b"x,x,y\n1,2,3\n", ("one column x",)),
+        (b"", ("column x", "nothing")),
+        (b"x,y\n1,2\n\xff\xfe,3\n", ("UTF-8",)),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", ("UTF-8",)),
+    ],
+)
+def test_bad_rows_are_named_and_nothing_is_written(
+    tmp_path: Path, stored: Path, capsys: pytest.CaptureFixture[str], content: bytes, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "points.csv").write_bytes(content)
+    done = run_here(
+        capsys, "transform_points", stored, tmp_path / "points.csv", "--out", tmp_path / "new" / "m.csv"
+    )
+    assert_refuses_input(done, "points.csv", *words)
+    assert not (tmp_path / "new").exists()
+
+
+def test_missing_and_mixed_up_files(tmp_path: Path, stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    points = tmp_path / "points.csv"
+    points.write_text("x,y\n1,2\n")
+    out = tmp_path / "m.csv"
+    assert_refuses_input(
+        run_here(capsys, "transform_points", stored, tmp_path / "no.csv", "--out", out), "no.csv"
+    )
+    assert_refuses_input(
+        run_here(capsys, "transform_points", tmp_path / "no.json", points, "--out", out), "no.json"
+    )
+    assert_refuses_input(
+        run_here(capsys, "transform_points", points, points, "--out", out), "not a transform"
+    )
+    assert_refuses_input(
+        run_here(capsys, "transform_points", stored, points, "--out", points), "one of the inputs"
+    )
+    circle = tmp_path / "circle"
+    circle.symlink_to(circle)
+    for inputs in ((circle, points), (stored, circle)):
+        assert_refuses_input(run_here(capsys, "transform_points", *inputs, "--out", out), "circle")
+    assert_refuses_input(run_here(capsys, "transform_points", stored, points, "--out", tmp_path), "folder")
+    assert_refuses_input(run_here(capsys, "transform_points", stored, points), "--out")
+    assert_refuses_input(
+        run_here(capsys, "transform_points", stored, points, "--out", "/proc/none.csv"), "/proc/none.csv"
+    )
+    assert not out.exists()
+    assert points.read_text() == "x,y\n1,2\n"

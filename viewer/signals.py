@@ -1,0 +1,5 @@
+"""What happened to slides and pairs, for whoever wants to know (registration listens)."""
+
+from django.dispatch import Signal
+
+pair_created = Signal()  # sends: pair (SlidePair)
