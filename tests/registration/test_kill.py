@@ -12,7 +12,7 @@ import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -40,7 +40,7 @@ from viewer.services import add_slide, make_pair
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 LONG = 240.0  # seconds; for a machine that does much else
-JOBS: dict[type[Job], int] = {PairAlignment: 2, Registration: 9, Archive: 9}
+REGISTRATIONS = 9  # each brings its archive: with the two alignments, twenty jobs
 HITS: tuple[tuple[str, type[Job]], ...] = (
     ("child", PairAlignment),
     ("worker", Registration),
@@ -94,15 +94,15 @@ def pairs(up: ManagedProcess, user: User, other_user: User, phantom_pair: Phanto
 @pytest.mark.timeout(600)
 def test_every_job_ends_exactly_once(up: ManagedProcess, pairs: list[SlidePair], folder: Path) -> None:
     """Registrations wait for their pair's alignment and are followed by their archive."""
-    for number in range(JOBS[Registration]):
-        _request(pairs[number % 2], number)
-    hit = [_hit(up, folder, *each) for each in HITS]
+    work = Work(pairs)
+    work.request(REGISTRATIONS)
+    hit = [_hit(up, folder, work, *each) for each in HITS]
 
-    wait_until(_all_ended, "all jobs", LONG)
+    wait_until(work.has_ended, "all jobs", LONG)
     wait_until(lambda: not _children(up), "every child, also one that lost its job", LONG)
     for kind in KINDS:
         found = list(rows(kind.model))
-        assert len(found) == JOBS[kind.model]
+        assert len(found) == work.expected[kind.model]
         assert [(row.status, row.error) for row in found] == [(JobStatus.SUCCEEDED, "")] * len(found)
         ends = Counter(int(pk) for pk in re.findall(rf"{kind.name}-(\d+)-\d+ ended:", up.text()))
         assert ends == Counter(row.pk for row in found)
@@ -111,16 +111,34 @@ def test_every_job_ends_exactly_once(up: ManagedProcess, pairs: list[SlidePair],
     _outputs_are_those_of_the_last_attempt(folder)
 
 
-def _request(pair: SlidePair, number: int) -> None:
-    x, y = 500 + 60 * (number % 3), 500 + 60 * (number // 3)
+class Work:
+    """What has been asked for; more of it where a fast machine has ended everything before a hit."""
+
+    def __init__(self, pairs: list[SlidePair]) -> None:
+        self.pairs = pairs
+        self.expected: dict[type[Job], int] = {PairAlignment: len(pairs), Registration: 0, Archive: 0}
+
+    def request(self, registrations: int) -> None:
+        for _ in range(registrations):
+            _request(self.pairs, self.expected[Registration])
+            self.expected[Registration] += 1
+            self.expected[Archive] += 1
+
+    def keep_going(self) -> None:
+        if self.has_ended():
+            self.request(2)
+
+    def has_ended(self) -> bool:
+        counts = {model: rows(model).exclude(status__in=LIVE).count() for model in self.expected}
+        return counts == self.expected
+
+
+def _request(pairs: list[SlidePair], number: int) -> None:
+    pair, place = pairs[number % 2], number % 9
+    x, y = 500 + 60 * (place % 3), 500 + 60 * (place // 3)
     region = services.create_region(pair, pair.owner, frame="he", x=x, y=y, width=640, height=640)
     export = {"layout": "native", "patch_size": 24}
     services.request_registration(region, pair.owner, export_options=export)
-
-
-def _all_ended() -> bool:
-    counts = {model: rows(model).exclude(status__in=LIVE).count() for model in JOBS}
-    return counts == JOBS
 
 
 def _children(up: ManagedProcess) -> list[int]:
@@ -145,22 +163,32 @@ def _made(folder: Path) -> list[str]:
     return [made.name for made in folder.iterdir()]
 
 
-def _hit(up: ManagedProcess, folder: Path, what: str, model: type[Job]) -> tuple[type[Job], int] | None:
-    """Strikes as soon as a first attempt runs; the job that lost its process, or None for Redis."""
+def _hit(
+    up: ManagedProcess, folder: Path, work: Work, what: str, model: type[Job]
+) -> tuple[type[Job], int] | None:
+    """Strikes while a first attempt surely runs; the job that lost its process, or None for Redis."""
     while True:
-        row, child = _running_first_attempt(model)
-        victim = _victim(up, what, child)
-        if victim not in descendants(up.pid):
-            continue  # the job ended, or Redis is just coming back: look again
-        if what == "redis and its data":
-            shutil.rmtree(folder / "redis" / "appendonlydir")
-        _send(victim, signal.SIGKILL)
+        row, child = _running_first_attempt(work, model)
+        with _frozen(child):
+            row.refresh_from_db()
+            victim = _victim(up, what, child)
+            if row.status != JobStatus.RUNNING or row.attempt != 1 or victim not in descendants(up.pid):
+                continue  # the job has just ended, or Redis is just coming back: look again
+            if what == "redis and its data":
+                shutil.rmtree(folder / "redis" / "appendonlydir")
+            _send(victim, signal.SIGKILL)
         wait_until(partial(_is_gone, victim), f"the end of {what}")
-        row.refresh_from_db()
-        if what.startswith("redis"):
-            return None
-        if row.status in LIVE or row.attempt > 1:
-            return model, row.pk
+        return None if what.startswith("redis") else (model, row.pk)
+
+
+@contextmanager
+def _frozen(child: int) -> Iterator[None]:
+    """Stops the process that does the job, so that it can't end between the look and the strike."""
+    _send(child, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        _send(child, signal.SIGCONT)
 
 
 def _victim(up: ManagedProcess, what: str, child: int) -> int:
@@ -169,11 +197,12 @@ def _victim(up: ManagedProcess, what: str, child: int) -> int:
     return parent_of(child) if what == "worker" else child
 
 
-def _running_first_attempt(model: type[Job]) -> tuple[Job, int]:
+def _running_first_attempt(work: Work, model: type[Job]) -> tuple[Job, int]:
     """A row and the living process that holds it, the youngest."""
     found: list[tuple[Job, int]] = []
 
     def look() -> bool:
+        work.keep_going()
         running = rows(model).filter(status=JobStatus.RUNNING, attempt=1).order_by("-started_at")
         held = [(row, int(row.worker.rsplit(":", 1)[1])) for row in running]
         found.extend((row, child) for row, child in held if is_alive(child))
