@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from registration.engine.config import CostPass, RegistrationConfig
+from registration.engine.config.levelzero import CostPass, LevelZeroConfig
 from registration.engine.costvolume import Peaks, match_cells
 from registration.engine.geometry import point_from_index
 from registration.engine.nonrigid import Grid, Matches, Nodes, fit_field, smallest_jacobian
@@ -48,7 +48,7 @@ class FieldFit:
         return self.matches.weight > 0
 
 
-def fit_region(region: Region, config: RegistrationConfig) -> FieldFit:
+def fit_region(region: Region, config: LevelZeroConfig) -> FieldFit:
     """The field over the region. Never fails: without matches it is zero, and `agreeing` says so."""
     height, width = region.fixed.shape
     grid = Grid.over(width, height, config.node_spacing)
@@ -84,7 +84,7 @@ def _replaced(matches: Matches, others: Matches, where: NDArray[np.bool_]) -> Ma
     )
 
 
-def usable_passes(config: RegistrationConfig, side: int) -> list[CostPass]:
+def usable_passes(config: LevelZeroConfig, side: int) -> list[CostPass]:
     """The passes with at least two cells across a region of `side` px; at least the last one."""
     fitting = [step for step in config.passes if side >= 2 * step.cell * step.downsample]
     return fitting or [config.passes[-1]]
@@ -110,7 +110,7 @@ def as_matches(peaks: Peaks, grid: Grid, nodes: Nodes, step: CostPass) -> Matche
 
 
 def _fit_without_folds(
-    grid: Grid, matches: Matches, start: Nodes, config: RegistrationConfig, step: CostPass
+    grid: Grid, matches: Matches, start: Nodes, config: LevelZeroConfig, step: CostPass
 ) -> tuple[Nodes, bool]:
     """The fit, made stiffer until nothing folds; the start where even that does not help."""
     for factor in _STIFFER:
@@ -121,7 +121,7 @@ def _fit_without_folds(
 
 
 def _held_out(
-    grid: Grid, matches: Matches, nodes: Nodes, config: RegistrationConfig, step: CostPass
+    grid: Grid, matches: Matches, nodes: Nodes, config: LevelZeroConfig, step: CostPass
 ) -> NDArray[np.float64]:
     """Distances of matches from a field fitted without them and their neighbours.
 

@@ -79,7 +79,7 @@ def register(
     first = Stages(on_progress, 0, _SLIDES_SHARE)
     slides = None if initial is not None else fit_slides(fixed, moving, config, first)
     start = _start(fixed, moving, initial, slides)
-    coarse, _ = downsamples(fixed, moving, config.overview_px)
+    coarse, _ = downsamples(fixed, moving, config.slides.overview_px)
     second = Stages(on_progress, 0 if slides is None else _SLIDES_SHARE)
     fit = _REGION_METHODS[config.model](RegionTask(fixed, moving, box, start, coarse, config), second)
     on_progress("done", 100)

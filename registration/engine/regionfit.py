@@ -119,7 +119,7 @@ def _measured(task: RegionTask, stages: Stages) -> tuple[RegionalFit, Region, Fi
     region = stages.run(
         "reading the region", 20, lambda: read_region(task.fixed, task.moving, mid.affine, task.box)
     )
-    field = stages.run("matching cells", 55, lambda: fit_region(region, task.config))
+    field = stages.run("matching cells", 55, lambda: fit_region(region, task.config.level_zero))
     return mid, region, field
 
 

@@ -84,7 +84,7 @@ def _judged(task: RegionTask, affine: AffineTransform) -> RegionFit:
     """Free matches around the transform: how far they lie from it is its error."""
     mid = judge_around(task.fixed, task.moving, affine, task.box)
     region = read_region(task.fixed, task.moving, affine, task.box)
-    field = fit_region(region, task.config)
+    field = fit_region(region, task.config.level_zero)
     points, targets, _ = listed_matches(field, task.box)
     distances = np.linalg.norm(apply(affine.matrix, points) - affine(targets), axis=1) / affine.scale
     return RegionFit(affine, region_evidence(region, mid, field, distances))

@@ -39,7 +39,7 @@ def fit_slides(
 ) -> SlideFit:
     """Never raises for slides that do not match: see the evidence. Raises EngineError("mpp_missing")."""
     scales = (1.0,) if scale_known(fixed, moving) else UNKNOWN_SCALES
-    factors = downsamples(fixed, moving, config.overview_px)
+    factors = downsamples(fixed, moving, config.slides.overview_px)
     levels_f = stages.run("reading the first slide", 0, lambda: read_levels(fixed, factors[0]))
     levels_m = stages.run("reading the second slide", 10, lambda: read_levels(moving, factors[1]))
     there = stages.run("aligning the slides", 20, lambda: _search(levels_f, levels_m, scales))

@@ -5,49 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
+from registration.engine.config.levelzero import LevelZeroConfig
+from registration.engine.config.midscale import MidscaleConfig
+from registration.engine.config.slides import SlideConfig
 from registration.engine.errors import EngineError
 
 
 @dataclass(frozen=True)
-class CostPass:
-    """One pass of the level-0 stage.
-
-    downsample : of the images compared. cell : px of those images. reach : px searched to each side.
-    sigma : of the Gaussian window, in cells.
-    """
-
-    downsample: int
-    cell: int
-    reach: int
-    sigma: float
-
-
-@dataclass(frozen=True)
 class RegistrationConfig:
-    """model : "field" (affine and a smooth field), "similarity" (turn, shift and scale) or "orb" (the peer).
-
-    node_spacing : of the field, fixed level-0 px. bending : weight of the field's second differences.
-    robust_px : residual at which a match begins to lose weight, in px of the images compared.
-    check : a last, wider look, on the same cells as the last pass, that judges and does not fit.
-    """
+    """model : "field" (affine and smooth field), "similarity" (turn, shift, scale) or "orb" (the peer)."""
 
     method: str
     model: str
     seed: int = 0
-    overview_px: int = 860
-    node_spacing: int = 64
-    bending: float = 0.1
-    robust_px: float = 1.5
-    passes: tuple[CostPass, ...] = (
-        CostPass(8, 4, 6, 4.0),
-        CostPass(4, 8, 5, 3.0),
-        CostPass(4, 8, 4, 2.0),
-        CostPass(2, 8, 4, 3.0),
-        CostPass(1, 16, 2, 2.5),
-    )
-    check: CostPass = CostPass(2, 8, 4, 3.0)
+    slides: SlideConfig = field(default_factory=SlideConfig)
+    midscale: MidscaleConfig = field(default_factory=MidscaleConfig)
+    level_zero: LevelZeroConfig = field(default_factory=LevelZeroConfig)
     orb_features: int = 50_000
 
 
