@@ -113,3 +113,6 @@ def excluding(source: PixelSource, polygons: Sequence[Points]) -> PixelSource:
 
 def _bad(what: str) -> EngineError:
     return EngineError("bad_landmarks", f"These landmarks can't be used: {what}.", field="landmarks")
+
+
+NO_CONSTRAINTS = Constraints()

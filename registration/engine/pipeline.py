@@ -9,6 +9,7 @@ import cv2
 
 from registration.engine import ENGINE_VERSION
 from registration.engine.config import RegistrationConfig
+from registration.engine.constraints import NO_CONSTRAINTS, Constraints, excluding
 from registration.engine.geometry import Box
 from registration.engine.inputs import check_box, frame, mean_um, scale_known
 from registration.engine.overviews import downsamples
@@ -36,13 +37,16 @@ def align_slides(
     moving: PixelSource,
     config: RegistrationConfig,
     on_progress: OnProgress = no_progress,
+    *,
+    constraints: Constraints = NO_CONSTRAINTS,
 ) -> RegistrationResult:
-    """The slide-level affine with a verdict. Slides that do not match are refused, not raised about.
+    """The slide-level transform with a verdict. Slides that do not match are refused, not raised about.
 
     Raises EngineError("mpp_missing", field="fixed_mpp" or "moving_mpp") where only one slide has um/px.
     """
     scale_known(fixed, moving)
     cv2.setRNGSeed(config.seed)
+    fixed, moving = _cut(fixed, moving, constraints)
     stages = Stages(on_progress)
     fit = fit_slides(fixed, moving, config, stages)
     on_progress("done", 100)
@@ -66,6 +70,7 @@ def register(
     config: RegistrationConfig,
     *,
     initial: AffineTransform | None = None,
+    constraints: Constraints = NO_CONSTRAINTS,
     on_progress: OnProgress = no_progress,
 ) -> RegistrationResult:
     """A region of the fixed slide registered at level 0, with a verdict.
@@ -76,6 +81,7 @@ def register(
     check_box(box, fixed)
     scale_known(fixed, moving)
     cv2.setRNGSeed(config.seed)
+    fixed, moving = _cut(fixed, moving, constraints)
     first = Stages(on_progress, 0, _SLIDES_SHARE)
     slides = None if initial is not None else fit_slides(fixed, moving, config, first)
     start = _start(fixed, moving, initial, slides)
@@ -99,6 +105,12 @@ def register(
         stages=first.reports + second.reports,
         evidence=(_slide_figures(slides.evidence) if slides else {}) | _region_figures(fit.evidence),
     )
+
+
+def _cut(
+    fixed: PixelSource, moving: PixelSource, constraints: Constraints
+) -> tuple[PixelSource, PixelSource]:
+    return excluding(fixed, constraints.exclude_fixed), excluding(moving, constraints.exclude_moving)
 
 
 def _start(

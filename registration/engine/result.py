@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from registration.engine.config import RegistrationConfig
+    from registration.engine.expected import ErrorMap
     from registration.engine.geometry import Box
     from registration.engine.transforms.base import Transform
 
@@ -48,6 +49,25 @@ class Spread:
     p90: float
 
 
+class SectionKind(StrEnum):
+    SAME = "same"
+    CONSECUTIVE = "consecutive"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the evidence says about the two slides: one section stained twice, or two of a stack.
+
+    share : of the cells looked at whose free match agrees, 0 to 1; None where none could be looked at.
+    message : one sentence with the accuracy that is possible, for a pathologist.
+    """
+
+    kind: SectionKind
+    share: float | None
+    message: str
+
+
 @dataclass(frozen=True)
 class StageReport:
     """seconds : wall time. residual_px : level-0 px of the fixed slide left after the stage, if measured."""
@@ -59,7 +79,11 @@ class StageReport:
 
 @dataclass(frozen=True)
 class RegistrationResult:
-    """transform : moving_from_fixed, level-0 px. error_um : None if um/px is unknown. box : fixed frame."""
+    """transform : moving_from_fixed, level-0 px. error_um : None if um/px is unknown. box : fixed frame.
+
+    expected : of a region; None for whole slides. section : of whole slides; None for a region whose slides
+    were aligned before.
+    """
 
     transform: Transform
     verdict: Verdict
@@ -70,6 +94,8 @@ class RegistrationResult:
     engine_version: str
     stages: tuple[StageReport, ...] = ()
     evidence: dict[str, float] = field(default_factory=dict)
+    expected: ErrorMap | None = None
+    section: Section | None = None
 
     @property
     def refused(self) -> bool:
