@@ -69,6 +69,17 @@ class Grid:
         along = _taps(nodes, (ys - self.first) / self.spacing, axis=0)
         return _taps(along, (xs - self.first) / self.spacing, axis=1)
 
+    def evaluate_at(self, nodes: Nodes, points: Nodes) -> Nodes:
+        """The field at `points` (N, 2), xy, level-0 px from the region's corner: (N, 2)."""
+        x, y = np.clip((points - self.first) / self.spacing, 0, (self.columns - 1, self.rows - 1)).T
+        column = np.minimum(x.astype(np.intp), self.columns - 2)
+        row = np.minimum(y.astype(np.intp), self.rows - 2)
+        right, below = (x - column)[:, None], (y - row)[:, None]
+        upper = nodes[row, column] * (1 - right) + nodes[row, column + 1] * right
+        lower = nodes[row + 1, column] * (1 - right) + nodes[row + 1, column + 1] * right
+        found: Nodes = upper * (1 - below) + lower * below
+        return found
+
 
 @dataclass(frozen=True)
 class Matches:
@@ -84,8 +95,31 @@ class Matches:
     weight: NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Pins:
+    """Places whose displacement a person has given; no residual makes them lose weight.
+
+    points : (N, 2) xy from the region's corner, in the grid's px. target : (N, 2) displacement, the same px.
+    weight : (N,), > 0; 1 counts as much as a node's square full of perfect matches.
+    """
+
+    points: Nodes
+    target: Nodes
+    weight: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+
 def fit_field(
-    grid: Grid, matches: Matches, start: Nodes, bending: float, robust_px: float, rounds: int = _ROBUST_ROUNDS
+    grid: Grid,
+    matches: Matches,
+    start: Nodes,
+    bending: float,
+    robust_px: float,
+    rounds: int = _ROBUST_ROUNDS,
+    *,
+    pins: Pins | None = None,
 ) -> Nodes:
     """The field that the matches ask for, from `start` on; one further than `robust_px` off loses weight.
 
@@ -96,6 +130,8 @@ def fit_field(
         residual = matches.target - grid.evaluate(nodes, matches.xs, matches.ys)
         weight = matches.weight * cauchy(np.hypot(residual[..., 0], residual[..., 1]), robust_px)
         total, pull = _gathered(grid, matches, residual, weight)
+        if pins is not None and len(pins):
+            total, pull = _pinned(grid, nodes, pins, total, pull)
         nodes = _solve(nodes + pull, total, nodes, bending)
     return nodes
 
@@ -139,6 +175,19 @@ def _gathered(
     cells = max(1.0, (grid.spacing / (2 * float(matches.xs[0]))) ** 2)
     pull = np.stack([_square_sums(grid, matches, weight * residual[..., i]) for i in (0, 1)], axis=-1)
     return total / cells, pull / np.maximum(total, 1e-9)[..., None]
+
+
+def _pinned(
+    grid: Grid, nodes: Nodes, pins: Pins, total: NDArray[np.float64], pull: Nodes
+) -> tuple[NDArray[np.float64], Nodes]:
+    """The nodes' weights and pulls with the pins in their squares added."""
+    residual = pins.target - grid.evaluate_at(nodes, pins.points)
+    index = np.floor(pins.points / grid.spacing).astype(np.intp) + RIM
+    column, row = np.clip(index, 0, (grid.columns - 1, grid.rows - 1)).T
+    more, sums = np.zeros_like(total), pull * total[..., None]
+    np.add.at(more, (row, column), pins.weight)
+    np.add.at(sums, (row, column), pins.weight[:, None] * residual)
+    return total + more, sums / np.maximum(total + more, 1e-9)[..., None]
 
 
 def _square_sums(grid: Grid, matches: Matches, values: NDArray[np.float64]) -> NDArray[np.float64]:

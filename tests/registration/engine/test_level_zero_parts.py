@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from registration.engine.costvolume import match_cells
 from registration.engine.matrices import turn
-from registration.engine.nonrigid import Grid, Matches, fit_field, smallest_jacobian
+from registration.engine.nonrigid import Grid, Matches, Pins, fit_field, smallest_jacobian
 from registration.engine.resample import lattice, sample, sample_lattice
 
 STEP = 16
@@ -103,3 +103,15 @@ def test_without_matches_the_field_stays_as_it_is() -> None:
     grid = Grid.over(512, 512, 64)
     start = grid.zeros() + 1.5
     assert np.array_equal(fit_field(grid, matches, start, 0.1, 1.5), start)
+
+
+def test_a_pin_pulls_the_field_to_where_a_person_put_it_and_no_further() -> None:
+    matches, truth = _matches(1024, bend=0, weight=0.05)
+    grid = Grid.over(1024, 1024, 64)
+    place = np.array([(517.0, 500.0)])
+    wanted = grid.evaluate_at(fit_field(grid, matches, grid.zeros(), 0.1, 1.5), place)
+    wanted = wanted + np.array((6.0, -4.0))
+    nodes = fit_field(grid, matches, grid.zeros(), 0.1, 1.5, pins=Pins(place, wanted, np.array([20.0])))
+    assert np.linalg.norm(grid.evaluate_at(nodes, place) - wanted) < 1.0
+    error = np.linalg.norm(grid.evaluate(nodes, matches.xs, matches.ys) - truth, axis=-1)
+    assert np.median(error) < 0.5
