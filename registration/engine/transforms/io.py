@@ -14,7 +14,7 @@ import numpy as np
 from registration.engine.errors import EngineError
 from registration.engine.geometry import Frame
 from registration.engine.transforms.affine import AffineTransform
-from registration.engine.transforms.base import Composite, Transform
+from registration.engine.transforms.base import Transform
 from registration.engine.transforms.displacement import DisplacementField
 from registration.engine.transforms.parsing import (
     COORDINATES,
@@ -27,6 +27,7 @@ from registration.engine.transforms.parsing import (
     read_field,
     read_json,
 )
+from registration.engine.transforms.sampled import split
 
 
 def save_transform(path: Path, transform: Transform, *, verdict: str, engine_version: str) -> list[Path]:
@@ -76,12 +77,7 @@ def load_transform(path: Path) -> Transform:
 def affine_and_field(transform: Transform) -> tuple[AffineTransform, DisplacementField | None]:
     """The two parts of a transform that can be stored. Raises EngineError("transform_not_storable")."""
     if (transform.fixed.name, transform.moving.name) == ("fixed", "moving"):
-        parts = transform.parts if isinstance(transform, Composite) else (transform,)
-        match parts:
-            case (AffineTransform() as affine,):
-                return affine, None
-            case (AffineTransform() as affine, DisplacementField() as field):
-                return affine, field
+        return split(transform)
     raise EngineError(
         "transform_not_storable",
         "Only an affine, or an affine after a field, from the fixed to the moving slide can be stored.",
