@@ -17,8 +17,9 @@ class CellEvidence:
     xs, ys : (cols,), (rows,) cell centres, px from the region's corner.
     held_out_px : distance of the cell's free match from a field fitted without it and its surroundings; NaN
     where the cell has no usable match.
-    wide_px : the same for a second, independent match that looks much further (see LevelZeroConfig.check), so
-    that a lost fit is seen; NaN where there is none.
+    wide_px : distance of a second, independent match, which looks much further (see LevelZeroConfig.check),
+    from the field that is handed out (one refitted to these matches would follow those of a lost fit and find
+    nothing); NaN where there is none.
     half_px : how far two fields, each fitted to one half of the cells (a checkerboard of squares), lie apart.
     score, curvature, gap : of the match of the last pass: correlation, how sharply it falls in the blunter
     direction (per px^2 of that pass), and how far it stands above the best other peak of the search. 0 where
