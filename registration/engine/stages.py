@@ -38,7 +38,7 @@ class Stages:
         return result
 
     def picture(self, name: str, make: Callable[[], Rgb], caption: str = "") -> None:
-        """A picture of the stage that runs, or has just run; `make` is called only where a report is wanted."""
+        """A picture of the stage that runs or has just run; `make` is called only if a report is wanted."""
         self.recorder.picture(self._name, name, make, caption)
 
     @property
