@@ -11,6 +11,17 @@ from registration.engine.result import OnProgress, StageReport
 from registration.engine.source import Rgb
 
 T = TypeVar("T")
+#: Called inside a stage with the share of it that is done; may raise, to stop.
+Tick = Callable[[float], None]
+
+
+def no_tick(fraction: float) -> None:
+    """Nobody is watching."""
+
+
+def _not_measured(result: object) -> float | None:
+    """Most stages leave nothing that can be measured."""
+    return None
 
 
 class Stages:
@@ -25,17 +36,36 @@ class Stages:
         self._on_progress = on_progress
         self.recorder = recorder
         self._name = ""
+        self._percent = (0, 0)
         self._start, self._end = start, end
         self._reports: list[StageReport] = []
 
-    def run(self, name: str, percent: int, work: Callable[[], T]) -> T:
-        """`percent` : of these stages, before this one."""
-        self._on_progress(name, self._start + percent * (self._end - self._start) // 100)
+    def run(
+        self,
+        name: str,
+        percent: int,
+        work: Callable[[], T],
+        *,
+        until: int | None = None,
+        residual_px: Callable[[T], float | None] = _not_measured,
+    ) -> T:
+        """`percent` : of these stages, before this one; `until` : after it, for `tick`.
+
+        residual_px : what the stage leaves, from its result, level-0 px of the fixed slide.
+        """
         self._name = name
+        self._percent = (percent, percent if until is None else until)
+        self.tick(0.0)
         started = time.perf_counter()
         result = work()
-        self._reports.append(StageReport(name, time.perf_counter() - started))
+        self._reports.append(StageReport(name, time.perf_counter() - started, residual_px(result)))
         return result
+
+    def tick(self, fraction: float) -> None:
+        """Tells how much of the running stage is done, 0 to 1. Lets through what the callback raises."""
+        first, last = self._percent
+        percent = first + (last - first) * min(1.0, max(0.0, fraction))
+        self._on_progress(self._name, self._start + int(percent * (self._end - self._start)) // 100)
 
     def picture(self, name: str, make: Callable[[], Rgb], caption: str = "") -> None:
         """A picture of the stage that runs or has just run; `make` is called only if a report is wanted."""
