@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -21,8 +22,10 @@ from registration.engine.transforms import AffineTransform, DisplacementField, T
 STEEPEST = 0.7
 #: Field nodes to a bend.
 _NODES = 6
-#: Px a side of the pattern that a noisy filling repeats.
-_PATTERN = 128
+#: Px a side of the pattern of noise that is repeated.
+_PATTERN = 512
+#: Rows that are made at a time.
+_STRIP = 128
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,15 @@ class Filling:
         """(rows, columns, 3) uint8 from output px (column, row) on; a pixel depends on its place alone."""
         if not self.noise:
             return np.full((rows, columns, 3), self.colour, np.uint8)
-        rng = np.random.default_rng((self.seed, 31))
-        grain = rng.normal(0, self.noise / max(1.0, downsample), (_PATTERN, _PATTERN, 3))
-        pattern = np.clip(np.rint(np.array(self.colour) + grain), 0, 255).astype(np.uint8)
+        pattern = _grain(self.seed, self.colour, self.noise / max(1.0, downsample))
         down, across = (np.arange(n) % _PATTERN for n in (rows, columns))
         return pattern[np.ix_((row + down) % _PATTERN, (column + across) % _PATTERN)]
+
+
+@lru_cache(maxsize=4)
+def _grain(seed: int, colour: tuple[int, int, int], sigma: float) -> Rgb:
+    grain = np.random.default_rng((seed, 31)).normal(0, sigma, (_PATTERN, _PATTERN, 3))
+    return np.clip(np.rint(np.array(colour) + grain), 0, 255).astype(np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +84,34 @@ class WarpedSource:
 
     def read(self, x: float, y: float, columns: int, rows: int, downsample: float) -> tuple[Rgb, Mask]:
         """As PixelSource.read. Reduced reads take 2 x 2 samples, each low-passed by `source`, to a pixel."""
+        start = self._whole_px(x, y, columns, rows) if downsample == 1 else None
+        if start is not None:
+            return self.source.read(*start, columns, rows, 1.0)
+        rgb, valid = np.empty((rows, columns, 3), np.uint8), np.empty((rows, columns), np.bool_)
+        for top in range(0, rows, _STRIP):
+            strip = slice(top, min(rows, top + _STRIP))
+            rgb[strip], valid[strip] = self._strip(
+                x, y + top * downsample, columns, strip.stop - top, downsample
+            )
+        return rgb, valid
+
+    def _whole_px(self, x: float, y: float, columns: int, rows: int) -> tuple[float, float] | None:
+        """Where to read `source` itself: where its px are shown as they are, and nothing else."""
+        if self.look is not None or not isinstance(self.source_from_shown, AffineTransform):
+            return None
+        matrix = self.source_from_shown.matrix
+        start = matrix[:2, 2] + (x, y)
+        whole = np.array_equal(matrix[:2, :2], np.eye(2)) and np.array_equal(start, np.rint(start))
+        window = self.window or Size(self.source.width, self.source.height).box
+        read = Box(int(start[0]), int(start[1]), columns, rows)
+        on_slide = Box(math.floor(x), math.floor(y), columns, rows).inside(self.size)
+        return (
+            (float(read.x), float(read.y))
+            if whole and on_slide and read.intersection(window) == read
+            else None
+        )
+
+    def _strip(self, x: float, y: float, columns: int, rows: int, downsample: float) -> tuple[Rgb, Mask]:
         taps = 1 if moving_downsample(self.source_from_shown, downsample) == 1 else 2
         step = downsample / taps
         xs = x + point_from_index(np.arange(columns * taps), step)
@@ -89,14 +124,15 @@ class WarpedSource:
             inside = np.asarray(inside[::2, ::2] | inside[1::2, 1::2], np.bool_)
             rgb = np.asarray(cv2.resize(rgb, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
             known = np.asarray(np.asarray(share) > 127, np.bool_)
-        return self._finished(
-            rgb, known, inside, (math.floor(x / downsample), math.floor(y / downsample)), downsample
-        )
+        corner = math.floor(x / downsample), math.floor(y / downsample)
+        return self._finished(rgb, known, inside, corner, downsample)
 
     def _finished(
         self, rgb: Rgb, known: Mask, inside: Mask, corner: tuple[int, int], downsample: float
     ) -> tuple[Rgb, Mask]:
-        shown = self.look(rgb) if self.look else rgb
+        shown = self.look(rgb) if self.look and known.any() else rgb
+        if known.all():
+            return shown, known
         shown[~known] = 255
         if self.filling is None:
             return shown, known
@@ -109,8 +145,8 @@ class WarpedSource:
         """The source at `points` (rows, cols, 2), its level-0 px, which lie `step` shown px apart."""
         window = self.window or Size(self.source.width, self.source.height).box
         scale = moving_downsample(self.source_from_shown, step)
-        within = (points >= (window.x, window.y)) & (points <= (window.right, window.bottom))
-        on_it: Mask = np.asarray(within.all(axis=-1), np.bool_)
+        px, py = points[..., 0], points[..., 1]
+        on_it: Mask = (px >= window.x) & (px <= window.right) & (py >= window.y) & (py <= window.bottom)
         rgb = np.full((*points.shape[:2], 3), 255, np.uint8)
         if not on_it.any():
             return rgb, on_it
@@ -120,7 +156,9 @@ class WarpedSource:
         columns, rows = (last - first).tolist()
         part, valid = self.source.read(first[0] * scale, first[1] * scale, columns, rows, scale)
         local = points / scale - first
-        rgb[on_it] = sample(part, local)[0][on_it]
+        np.copyto(rgb, sample(part, local)[0], where=on_it[..., None])
+        if valid.all():
+            return rgb, on_it
         known, _ = sample(valid.astype(np.uint8), local, "nearest", fill=0)
         return rgb, on_it & (known > 0)
 
@@ -211,9 +249,10 @@ def developed(
     if blur:
         rgb = np.asarray(cv2.GaussianBlur(rgb, (0, 0), blur), np.uint8)
     if noise:
-        rng = np.random.default_rng((seed, 71))
-        grain = rng.normal(128, noise, rgb.shape).clip(0, 255).astype(np.uint8)
-        rgb = np.asarray(cv2.addWeighted(rgb, 1, grain, 1, -128), np.uint8)
+        grain = _grain(seed, (128, 128, 128), noise)
+        times = [-(-side // _PATTERN) for side in rgb.shape[:2]]
+        everywhere = np.tile(grain, (*times, 1))[: rgb.shape[0], : rgb.shape[1]]
+        rgb = np.asarray(cv2.addWeighted(rgb, 1, everywhere, 1, -128), np.uint8)
     if jpeg is not None:
         _, code = cv2.imencode(".jpg", np.ascontiguousarray(rgb[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, jpeg])
         decoded = cv2.imdecode(code, cv2.IMREAD_COLOR)
