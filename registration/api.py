@@ -15,11 +15,11 @@ from rest_framework.views import APIView
 
 from registration import services
 from registration.align_serializer import AlignSerializer
+from registration.alignment_serializers import AlignmentSerializer, NewAlignmentSerializer
 from registration.engine.config import METHODS
 from registration.models import Archive, Job, PairAlignment, RegionOfInterest, Registration
 from registration.one_call import align, register
 from registration.serializers import (
-    AlignmentSerializer,
     ArchiveSerializer,
     MethodSerializer,
     MoveRegionSerializer,
@@ -86,15 +86,22 @@ class PairAlignmentsView(generics.ListAPIView[PairAlignment]):
 
     def get_queryset(self) -> QuerySet[PairAlignment]:
         visible = PairAlignment.objects.visible_to(self.request.user)
-        return visible.filter(pair=self._pair()).select_related("owner")
+        return visible.filter(pair=self._pair()).select_related("owner", "requested_by", "pair")
 
     def _pair(self) -> SlidePair:
         return get_object_or_404(SlidePair.objects.visible_to(self.request.user), pk=self.kwargs["pk"])
 
-    @extend_schema(operation_id="pair_alignments_create", request=None, responses={202: AlignmentSerializer})
+    @extend_schema(
+        operation_id="pair_alignments_create",
+        request=NewAlignmentSerializer,
+        responses={202: AlignmentSerializer},
+    )
     def post(self, request: Request, pk: int) -> Response:
-        """Align the two slides anew, as the next version."""
-        alignment = services.request_alignment(self._pair(), user_of(request), reason="asked for")
+        """Align the two slides anew, as the next version, with landmarks and without excluded regions."""
+        pair = self._pair()
+        said = _asked(NewAlignmentSerializer, request)
+        reason = said.pop("reason")
+        alignment = services.request_alignment(pair, user_of(request), reason=reason, said=said)
         return Response(self.get_serializer(alignment).data, status=202)
 
 
@@ -103,7 +110,8 @@ class AlignmentViewSet(JobViewSet[PairAlignment]):
     serializer_class = AlignmentSerializer
 
     def get_queryset(self) -> QuerySet[PairAlignment]:
-        return PairAlignment.objects.visible_to(self.request.user).select_related("owner")
+        rows = PairAlignment.objects.visible_to(self.request.user)
+        return rows.select_related("owner", "requested_by", "pair")
 
 
 class RegionViewSet(mixins.RetrieveModelMixin, OfPairViewSet[RegionOfInterest]):

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from registration import errormaps
 from registration.artefacts import json_bytes
 from registration.engine.errors import EngineError
 from registration.engine.patches import PatchGrid
@@ -115,6 +116,8 @@ def _write_transform(sink: Sink, request: ExportRequest, scratch: Path) -> None:
     )
     for file in files:
         sink.move(file.name, file)
+    if request.expected is not None:
+        sink.write(errormaps.FILE, errormaps.error_map_bytes(request.expected))
 
 
 def _final_record(sink: Sink, request: ExportRequest, outcome: Outcome) -> dict[str, Any]:

@@ -9,10 +9,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from registration import errormaps
 from registration.engine.config import config_hash
-from registration.engine.result import RegistrationResult, Spread
+from registration.engine.result import RegistrationResult, Section, Spread
 from registration.engine.source import PixelSource
 from registration.engine.transforms import save_transform
+from registration.errormaps import figures
 from registration.export.files import new_folder
 from registration.export.pictures import jpeg, preview_pair
 
@@ -48,9 +50,17 @@ class SlideInfo:
 
 
 def run_record(
-    result: RegistrationResult, fixed: SlideInfo, moving: SlideInfo, alignment_version: int | None = None
+    result: RegistrationResult,
+    fixed: SlideInfo,
+    moving: SlideInfo,
+    alignment_version: int | None = None,
+    section: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The content of run.json, before anything is exported. alignment_version : None without a database."""
+    """The content of run.json, before anything is exported.
+
+    alignment_version : None without a database. section : as stated_section gives it, where the slides were
+    aligned before.
+    """
     box = result.box
     return {
         "verdict": result.verdict.level.value,
@@ -59,7 +69,10 @@ def run_record(
         "transform": "transform.json",
         "error_px": spread_record(result.error_px),
         "error_um": spread_record(result.error_um),
+        **figures(result.expected, box, fixed.source.um_per_px),
+        "section": section or section_record(result.section),
         "seconds": seconds_by_stage(result),
+        "residual_px": residual_by_stage(result),
         "engine_version": result.engine_version,
         "config": asdict(result.config),
         "config_hash": config_hash(result.config),
@@ -86,32 +99,43 @@ def write_result(
     fixed: SlideInfo,
     moving: SlideInfo,
     alignment_version: int | None = None,
+    section: dict[str, Any] | None = None,
 ) -> list[Path]:
-    """Write transform.json, field.npz (where there is a field), run.json, fixed.jpg and moving.jpg.
+    """Write transform.json, field.npz (where there is a field), expected.npz and expected.png (where there is
+    a map of expected errors), run.json, fixed.jpg and moving.jpg.
 
     The pictures show the region (the whole fixed slide where there is none), both of the same size.
     folder : not there yet, or empty; it appears complete or not at all.
     Raises EngineError: destination_exists, disk_full, not_writable.
     """
     with new_folder(folder) as place:
-        names = write_record(place, result, run_record(result, fixed, moving, alignment_version))
+        record = run_record(result, fixed, moving, alignment_version, section)
+        names = write_record(place, result, record)
         box = result.box or result.transform.fixed.size.box
         pictures = preview_pair(fixed.source, moving.source, result.transform, box, _PREVIEW_PX)
         for name, picture in zip(("fixed.jpg", "moving.jpg"), pictures, strict=True):
             (place / name).write_bytes(jpeg(picture))
             names.append(name)
+        if result.expected is not None:
+            content = errormaps.picture(result.expected, box, fixed.source.um_per_px)
+            (place / errormaps.PICTURE).write_bytes(content)
+            names.append(errormaps.PICTURE)
     return [folder / name for name in names]
 
 
 def write_record(place: Path, result: RegistrationResult, record: dict[str, Any]) -> list[str]:
-    """Write transform.json, field.npz and run.json into a folder that exists; returns their names."""
+    """transform.json, field.npz, expected.npz and run.json into a folder that exists; returns their names."""
     written = save_transform(
         place / "transform.json",
         result.transform,
         verdict=result.verdict.level.value,
         engine_version=result.engine_version,
     )
-    names = [*(path.name for path in written), "run.json"]
+    names = [path.name for path in written]
+    if result.expected is not None:
+        (place / errormaps.FILE).write_bytes(errormaps.error_map_bytes(result.expected))
+        names.append(errormaps.FILE)
+    names.append("run.json")
     (place / "run.json").write_bytes(json_bytes(record | {"files": names}))
     return names
 
@@ -122,6 +146,20 @@ def seconds_by_stage(result: RegistrationResult) -> dict[str, float]:
     for stage in result.stages:
         seconds[stage.name] = round(seconds.get(stage.name, 0.0) + stage.seconds, 3)
     return seconds
+
+
+def residual_by_stage(result: RegistrationResult) -> dict[str, float]:
+    """Fixed level-0 px left after each stage that measured it; the last one where it ran twice."""
+    return {
+        stage.name: round(stage.residual_px, 3) for stage in result.stages if stage.residual_px is not None
+    }
+
+
+def section_record(section: Section | None) -> dict[str, Any] | None:
+    """{"kind", "share", "message"}, as it is stored and printed."""
+    if section is None:
+        return None
+    return {"kind": section.kind.value, "share": section.share, "message": section.message}
 
 
 def spread_record(spread: Spread | None) -> dict[str, float] | None:

@@ -12,6 +12,8 @@ from registration.models import Job, JobStatus, PairAlignment, Registration
 def after_end(job: Job) -> None:
     if isinstance(job, PairAlignment):
         _release_registrations(job)
+        if requests.is_usable(job):
+            requests.align_if_outdated(job)
     elif isinstance(job, Registration) and job.status == JobStatus.SUCCEEDED:
         for options in job.export_options or ():
             requests.create_archive(job, job.requested_by or job.owner, options)

@@ -60,15 +60,25 @@ class Job(Owned):
 
 
 class PairAlignment(Job):
-    """The slide-level transform of a pair; a new one is a new version, never a change."""
+    """The slide-level transform of a pair; a new one is a new version, never a change.
+
+    Points and polygons are level-0 px of the slide they are named after, corner-based.
+    """
 
     pair = models.ForeignKey(SlidePair, on_delete=models.CASCADE, related_name="alignments")
     version = models.PositiveIntegerField()
     reason = models.CharField(max_length=255, blank=True)
     verdict = models.CharField(max_length=8, choices=Verdict.choices, blank=True)
     reasons = models.JSONField(default=list)  # [{"code", "message"}]
-    affine = models.JSONField(null=True)  # 3 x 3, moving_from_fixed, level-0 px, corner-based
+    affine = models.JSONField(null=True)  # 3 x 3, moving_from_fixed: the transform without its field
     metrics = models.JSONField(default=dict)
+    folder = models.CharField(max_length=255, blank=True)  # transform.json, field.npz; relative to DATA_DIR
+    landmarks = models.JSONField(default=list)  # [{"he": [x, y], "ihc": [x, y], "weight"}]
+    exclude_he = models.JSONField(default=list)  # polygons that were left out: [[[x, y], ...]]
+    exclude_ihc = models.JSONField(default=list)
+    section = models.JSONField(null=True)  # {"kind", "share", "message"}: what the evidence says
+    scale = models.JSONField(default=dict)  # {"he", "ihc"}: um/px [x, y] or null that it was made with
+    pieces = models.JSONField(default=dict)  # {"he", "ihc"}: polygons of the pieces of tissue
 
     objects = OwnedQuerySet["PairAlignment"].as_manager()
 

@@ -14,7 +14,7 @@ from registration.twin import twin_box
 from viewer.models import Slide, SlidePair
 
 if TYPE_CHECKING:
-    from registration.engine.transforms.affine import AffineTransform
+    from registration.engine.transforms import Transform
 
 SIDES = range(64, 16385)  # level-0 px
 
@@ -82,7 +82,7 @@ def size_on(region: RegionOfInterest, grid: str) -> tuple[int, int]:
     return region.width, region.height
 
 
-def grid_box(registration: Registration, fixed_to_moving: AffineTransform) -> Box:
+def grid_box(registration: Registration, fixed_to_moving: Transform) -> Box:
     """The region in level-0 px of the slide that carries the patch grid.
 
     fixed_to_moving : the pair's alignment, H&E to IHC. A region drawn on the other slide keeps its size

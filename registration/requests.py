@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 
 from registration.bell import ring
+from registration.constraints import Said, checked, nothing_said, said_of
 from registration.engine import ENGINE_VERSION
 from registration.engine.config import METHODS, config_hash, preset
 from registration.errors import InvalidInput
@@ -24,6 +25,7 @@ from registration.models import (
     Registration,
 )
 from registration.regions import size_on
+from registration.scale import is_complete, is_outdated, scale_of
 from viewer.models import SlidePair
 
 LIVE_OR_DONE = (*LIVE, JobStatus.SUCCEEDED)
@@ -44,19 +46,43 @@ def current_alignment(pair: SlidePair) -> PairAlignment | None:
     )
 
 
-def request_alignment(pair: SlidePair, user: User, reason: str = "") -> PairAlignment:
-    """A new version of the pair's alignment, or the one that is being made."""
+def request_alignment(
+    pair: SlidePair, user: User, reason: str = "", said: dict[str, Any] | None = None
+) -> PairAlignment:
+    """A new version of the pair's alignment, or the one that is being made.
+
+    said : landmarks, exclude_he, exclude_ihc; those of the version in use are kept for what it leaves out.
+    Raises InvalidInput, also where another alignment with other landmarks is being made (alignment_busy).
+    """
+    current = current_alignment(pair)
+    kept = nothing_said() if current is None else said_of(current)
+    wanted = checked(pair, kept | (said or {}))
     live = pair.alignments.filter(status__in=LIVE).first()
-    return live or _create_alignment(pair, user, reason)
+    if live is None:
+        return _create_alignment(pair, user, reason, wanted)
+    if said and said_of(live) != wanted:
+        raise InvalidInput(
+            "alignment_busy",
+            f"Version {live.version} is being made with other landmarks or regions left out. "
+            "Wait for it or cancel it, then send yours again.",
+        )
+    return live
 
 
-def _create_alignment(pair: SlidePair, user: User, reason: str) -> PairAlignment:
+def align_if_outdated(alignment: PairAlignment) -> None:
+    """A new version where a slide's um/px is no longer the one this version was made with."""
+    pair = SlidePair.objects.select_related("fixed", "moving").get(pk=alignment.pair_id)
+    alignment.pair = pair
+    if is_outdated(alignment) and is_complete(scale_of(pair)):
+        request_alignment(pair, alignment.requested_by or alignment.owner, reason="µm/px was changed")
+
+
+def _create_alignment(pair: SlidePair, user: User, reason: str, said: Said) -> PairAlignment:
     newest = pair.alignments.aggregate(newest=Max("version"))["newest"] or 0
+    values = {"owner": pair.owner, "requested_by": user, "version": newest + 1, "reason": reason[:255]}
     try:
         with transaction.atomic():
-            made = PairAlignment.objects.create(
-                pair=pair, owner=pair.owner, requested_by=user, version=newest + 1, reason=reason[:255]
-            )
+            made = PairAlignment.objects.create(pair=pair, **values, **said)
             ring(made)
     except IntegrityError:  # somebody else asked in the same moment
         return pair.alignments.get(status__in=LIVE)
@@ -104,12 +130,14 @@ def _registration_key(region: RegionOfInterest, user: User, method: str, grid: s
 
 
 def _alignment_for(pair: SlidePair, user: User) -> PairAlignment:
-    """The current one; where that is refused or there is none, the one that is being made, or a new one."""
+    """The current one; where that is refused, outdated or missing, the one being made, or a new one."""
     current = current_alignment(pair)
-    if current is not None and current.status == JobStatus.SUCCEEDED:
+    outdated = current is not None and is_outdated(current)
+    if current is not None and current.status == JobStatus.SUCCEEDED and not outdated:
         return current
     live = pair.alignments.filter(status__in=LIVE).first()
-    return live or current or request_alignment(pair, user, reason="needed by a registration")
+    kept = None if outdated else current
+    return live or kept or request_alignment(pair, user, reason="needed by a registration")
 
 
 def _create_registration(

@@ -16,7 +16,6 @@ from registration.models import (
     Job,
     JobStatus,
     Layout,
-    PairAlignment,
     RegionOfInterest,
     Registration,
     Review,
@@ -29,6 +28,8 @@ FILES = {
     "transform.json": "application/json",
     "field.npz": "application/octet-stream",
     "run.json": "application/json",
+    "expected.npz": "application/octet-stream",
+    "expected.png": "image/png",
     "fixed.jpg": "image/jpeg",
     "moving.jpg": "image/jpeg",
 }
@@ -56,23 +57,6 @@ class JobSerializer(serializers.ModelSerializer[Any]):
 
     def _url(self, route: str, *args: object) -> str:
         return reverse(route, args, request=self.context["request"])
-
-
-class AlignmentSerializer(JobSerializer):
-    route = "alignment-api"
-    reasons = ReasonSerializer(many=True, read_only=True)
-    affine = serializers.ListField(
-        child=serializers.ListField(child=serializers.FloatField()),
-        allow_null=True,
-        read_only=True,
-        help_text="3 x 3, moving from fixed, level-0 px, corner-based.",
-    )
-    metrics = serializers.DictField(read_only=True)
-
-    class Meta:
-        model = PairAlignment
-        fields = [*JOB_FIELDS, "pair", "version", "reason", "verdict", "reasons", "affine", "metrics"]
-        read_only_fields = fields
 
 
 class RegionSerializer(serializers.ModelSerializer[RegionOfInterest]):

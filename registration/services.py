@@ -6,6 +6,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from registration import transitions
+from registration.constraints import said_of
 from registration.errors import InvalidInput
 from registration.models import (
     Archive,
@@ -24,6 +25,7 @@ from registration.regions import (
     slide_of,
 )
 from registration.requests import (
+    align_if_outdated,
     current_alignment,
     request_alignment,
     request_archive,
@@ -31,6 +33,7 @@ from registration.requests import (
 )
 
 __all__ = [
+    "align_if_outdated",
     "cancel",
     "create_region",
     "current_alignment",
@@ -66,7 +69,8 @@ def retry(job: Job, user: User) -> Job:
         )
     match job:
         case PairAlignment():
-            return request_alignment(job.pair, user, reason=f"repeats version {job.version}")
+            reason = f"repeats version {job.version}"
+            return request_alignment(job.pair, user, reason=reason, said=said_of(job))
         case Registration():
             for options in job.export_options or [None]:
                 again = request_registration(

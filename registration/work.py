@@ -11,43 +11,65 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from django.conf import settings
 
-from registration import storage
+from registration import errormaps, storage
 from registration.archives import ExportRequest, export
-from registration.artefacts import SlideInfo, seconds_by_stage, spread_record, write_result
+from registration.artefacts import (
+    SlideInfo,
+    residual_by_stage,
+    seconds_by_stage,
+    section_record,
+    spread_record,
+    write_result,
+)
+from registration.constraints import constraints_of, landmark_residuals
 from registration.engine.config import preset
 from registration.engine.errors import EngineError
-from registration.engine.geometry import Box, Frame, Size
+from registration.engine.geometry import Box
 from registration.engine.pipeline import align_slides, register
 from registration.engine.result import Level, OnProgress, Reason, RegistrationResult, Verdict
 from registration.engine.source import PixelSource
-from registration.engine.transforms import AffineTransform, load_transform
+from registration.engine.transforms import load_transform
+from registration.engine.transforms.sampled import split
+from registration.errormaps import load_error_map
 from registration.lifecycle import Outcome
-from registration.models import Archive, JobStatus, PairAlignment, Registration
+from registration.models import Archive, Job, JobStatus, PairAlignment, Registration
 from registration.models import Frame as Stain
 from registration.regions import grid_box, slide_of
+from registration.scale import scale_of
+from registration.sections import stated_section
+from registration.stored import alignment_transform, write_alignment
 from viewer.models import Slide, SlidePair
 from viewer.services import open_record
 
 
 def align(job: PairAlignment, on_progress: OnProgress) -> Outcome:
+    scale = scale_of(job.pair)
+    constraints = constraints_of(job)
     with _opened(job.pair, Stain.HE) as (fixed, moving):
-        result = align_slides(fixed.source, moving.source, preset("accurate"), on_progress)
-    if not isinstance(result.transform, AffineTransform):
-        raise TypeError("an alignment of whole slides is affine")
-    return Outcome(
-        {**_verdict(result), "metrics": _metrics(result), "affine": result.transform.matrix.tolist()},
-        result.refused,
-    )
+        result = align_slides(
+            fixed.source, moving.source, preset("accurate"), on_progress, constraints=constraints
+        )
+    folder = _new_attempt_folder(job)
+    write_alignment(folder, result)
+    fields = {
+        **_verdict(result),
+        "metrics": _metrics(result) | landmark_residuals(result.transform, constraints.landmarks),
+        "affine": split(result.transform)[0].matrix.tolist(),
+        "folder": storage.relative(folder),
+        "section": section_record(result.section),
+        "scale": scale,
+    }
+    return Outcome(fields, result.refused)
 
 
 def register_region(job: Registration, on_progress: OnProgress) -> Outcome:
+    constraints = constraints_of(job.alignment)
     with _opened(job.region.pair, job.grid) as (fixed, moving):
-        initial = _initial(job, fixed.source, moving.source)
-        he_to_ihc = initial if job.grid == Stain.HE else initial.inverse()
-        box = grid_box(job, he_to_ihc)
+        initial = alignment_transform(job.alignment, job.grid, fixed.source, moving.source)
+        on_he = job.grid == Stain.HE
+        box = grid_box(job, initial if on_he else initial.inverse())
         if box.area == 0:
             raise EngineError(
                 "region_outside_other_slide",
@@ -56,11 +78,18 @@ def register_region(job: Registration, on_progress: OnProgress) -> Outcome:
                 field="region",
             )
         result = register(
-            fixed.source, moving.source, box, preset(job.method), initial=initial, on_progress=on_progress
+            fixed.source,
+            moving.source,
+            box,
+            preset(job.method),
+            initial=initial,
+            constraints=constraints if on_he else constraints.swapped,
+            on_progress=on_progress,
         )
         result = _as_trusted_as(job.alignment, result)
         folder = _new_attempt_folder(job)
-        write_result(folder, result, fixed, moving, job.alignment.version)
+        section = stated_section(job.alignment)
+        write_result(folder, result, fixed, moving, job.alignment.version, section)
     fields = {**_verdict(result), "metrics": _metrics(result), "folder": storage.relative(folder)}
     return Outcome(fields, result.refused)
 
@@ -78,6 +107,7 @@ def export_archive(job: Archive, on_progress: OnProgress) -> Outcome:
             patch_size=job.patch_size,
             layout=job.layout,
             record=json.loads((place / "run.json").read_text()),
+            expected=load_error_map(place / errormaps.FILE),
             moving_box=_drawn_box(registration),
         )
         file = _new_attempt_folder(job) / _archive_name(fixed, moving, box, job.layout)
@@ -114,19 +144,6 @@ def _info(slide: Slide, stain: str, source: PixelSource) -> SlideInfo:
     )
 
 
-def _initial(job: Registration, fixed: PixelSource, moving: PixelSource) -> AffineTransform:
-    """The pair's alignment from the engine's fixed to its moving slide."""
-    fixed_frame, moving_frame = _frame("fixed", fixed), _frame("moving", moving)
-    matrix = np.array(job.alignment.affine, dtype=np.float64)
-    if job.grid == Stain.HE:
-        return AffineTransform(matrix, fixed_frame, moving_frame)
-    return AffineTransform(matrix, moving_frame, fixed_frame).inverse()
-
-
-def _frame(name: str, source: PixelSource) -> Frame:
-    return Frame(name, Size(source.width, source.height), source.um_per_px)
-
-
 def _as_trusted_as(alignment: PairAlignment, result: RegistrationResult) -> RegistrationResult:
     """A region of slides that do not belong together is refused, whatever the region itself looks like."""
     if alignment.status != JobStatus.REFUSED:
@@ -143,7 +160,7 @@ def _drawn_box(registration: Registration) -> Box | None:
     return Box(region.x, region.y, region.width, region.height)
 
 
-def _new_attempt_folder(job: Registration | Archive) -> Path:
+def _new_attempt_folder(job: Job) -> Path:
     storage.job_folder(job).mkdir(parents=True, exist_ok=True)
     return storage.attempt_folder(job)
 
@@ -161,12 +178,27 @@ def _verdict(result: RegistrationResult) -> dict[str, Any]:
 
 
 def _metrics(result: RegistrationResult) -> dict[str, Any]:
-    """error_px, error_um: median and p90, or None. seconds: per stage. box: x, y, width, height."""
+    """error_px, error_um, expected_error_px, expected_error_um: figures or None. seconds: per stage.
+
+    box: x, y, width, height. error_map: what the brightest colour of expected.png stands for.
+    """
     box = result.box
     return {
         "error_px": spread_record(result.error_px),
         "error_um": spread_record(result.error_um),
         "seconds": seconds_by_stage(result),
+        "residual_px": residual_by_stage(result),
         "box": None if box is None else [box.x, box.y, box.width, box.height],
         "evidence": result.evidence,
+        **_error_map(result),
     }
+
+
+def _error_map(result: RegistrationResult) -> dict[str, Any]:
+    if result.box is None:
+        return {}
+    um_per_px = result.transform.fixed.um_per_px
+    found: dict[str, Any] = dict(errormaps.figures(result.expected, result.box, um_per_px))
+    if result.expected is not None:
+        found["error_map"] = errormaps.legend(result.expected, result.box, um_per_px)
+    return found

@@ -67,9 +67,11 @@ class SlideAdmin(SlideModelAdmin):
         return False  # slides come from files: add_slides, the API, the library page
 
     def save_model(self, request: HttpRequest, obj: Slide, form: ModelForm[Slide], change: bool) -> None:
+        mpp_x, mpp_y = obj.mpp_x, obj.mpp_y
+        obj.mpp_x, obj.mpp_y = form.initial["mpp_x"], form.initial["mpp_y"]
         super().save_model(request, obj, form, change)
-        if {"mpp_x", "mpp_y"} & set(form.changed_data) and obj.mpp_x and obj.mpp_y:
-            services.state_mpp(obj, obj.mpp_x, obj.mpp_y)
+        if mpp_x and mpp_y and (mpp_x, mpp_y) != (obj.mpp_x, obj.mpp_y):
+            services.state_mpp(obj, mpp_x, mpp_y)
 
 
 @admin.register(SlidePair)

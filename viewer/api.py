@@ -16,6 +16,7 @@ from viewer.intake import add_readable_slide
 from viewer.models import Slide, SlidePair
 from viewer.serializers import (
     AddSlideSerializer,
+    EditPairSerializer,
     EditSlideSerializer,
     MakePairSerializer,
     PairSerializer,
@@ -77,3 +78,12 @@ class PairViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
             facts["fixed"], facts["moving"], request.user, facts["sections"], facts["name"]
         )
         return Response(self.get_serializer(pair).data, status=201)
+
+    @extend_schema(request=EditPairSerializer, responses=PairSerializer)
+    def partial_update(self, request: Request, pk: int) -> Response:
+        """Rename it, or state how its sections were made."""
+        pair = self.get_object()
+        asked = EditPairSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        services.edit_pair(pair, **asked.validated_data)
+        return Response(self.get_serializer(pair).data)

@@ -132,6 +132,11 @@ class PairSerializer(serializers.ModelSerializer[SlidePair]):
         return reverse("pair-alignments", [pair.pk], request=self.context["request"])
 
 
+class EditPairSerializer(serializers.Serializer[SlidePair]):
+    sections = serializers.ChoiceField(choices=Sections.choices, required=False)
+    name = serializers.CharField(max_length=255, required=False)
+
+
 class MakePairSerializer(serializers.Serializer[SlidePair]):
     fixed = VisibleField(queryset=Slide.objects.all(), help_text="Slide id, H&E.")
     moving = VisibleField(queryset=Slide.objects.all(), help_text="Slide id, IHC.")

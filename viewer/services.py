@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 
 from viewer.errors import InvalidInput
 from viewer.models import Sections, Slide, SlidePair, SlideStatus, Stain
-from viewer.signals import pair_created
+from viewer.signals import pair_created, slide_rescaled
 from viewer.stains import guess_stain
 from viewer.thumbnails import store_thumbnail
 from viewer.wsi import SlideError, SlideReader, find_slides, fingerprint, open_slide
@@ -20,6 +20,7 @@ from viewer.wsi.scale import COARSEST_UM, FINEST_UM, is_statable
 __all__ = [
     "InvalidInput",
     "add_slide",
+    "edit_pair",
     "find_slides",
     "make_pair",
     "open_record",
@@ -54,8 +55,12 @@ def add_slide(
     if slide.pk is None or slide.status == SlideStatus.FAILED or not os.access(slide.path, os.R_OK):
         slide.path, slide.name, slide.size_bytes = str(path), path.name, size
         _read_facts(slide)
+    before = (slide.mpp_x, slide.mpp_y)
     _apply_statements(slide, stain, um_per_px, patient)
-    return _saved(slide)
+    with transaction.atomic():
+        saved = _saved(slide)
+        _tell_of_scale(saved, before)
+    return saved
 
 
 def _check_name(path: Path) -> None:
@@ -126,8 +131,16 @@ def _saved(slide: Slide) -> Slide:
 def state_mpp(slide: Slide, mpp_x: float, mpp_y: float) -> None:
     """Record um per level-0 px as a person states it; a slide that lacked it becomes READY."""
     _check_mpp(mpp_x, mpp_y, "mpp_x")
+    before = (slide.mpp_x, slide.mpp_y)
     _apply_statements(slide, None, (mpp_x, mpp_y), None)
-    slide.save(update_fields=["mpp_x", "mpp_y", "mpp_stated", "status"])
+    with transaction.atomic():
+        slide.save(update_fields=["mpp_x", "mpp_y", "mpp_stated", "status"])
+        _tell_of_scale(slide, before)
+
+
+def _tell_of_scale(slide: Slide, before: tuple[float | None, float | None]) -> None:
+    if (slide.mpp_x, slide.mpp_y) != before:
+        slide_rescaled.send(Slide, slide=slide)
 
 
 def make_pair(
@@ -190,6 +203,13 @@ def _settle_stains(fixed: Slide, moving: Slide) -> None:
         if slide.stain == Stain.UNKNOWN:
             slide.stain = stain
             slide.save(update_fields=["stain"])
+
+
+def edit_pair(pair: SlidePair, **facts: str) -> None:
+    """facts : sections and name, as stated; each may be left out."""
+    if facts:
+        SlidePair.objects.filter(pk=pair.pk).update(**facts)
+    pair.refresh_from_db()
 
 
 def _update_pair(pair: SlidePair, sections: str, name: str) -> None:

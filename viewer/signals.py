@@ -3,3 +3,4 @@
 from django.dispatch import Signal
 
 pair_created = Signal()  # sends: pair (SlidePair)
+slide_rescaled = Signal()  # sends: slide (Slide), whose um/px is now another one

@@ -20,7 +20,8 @@ from registration.engine.roialign import fit_roialign
 from registration.engine.slidefit import SlideFit, fit_slides
 from registration.engine.source import PixelSource
 from registration.engine.stages import Stages
-from registration.engine.transforms import AffineTransform
+from registration.engine.transforms import AffineTransform, Transform
+from registration.engine.transforms.sampled import split
 
 #: Per cent of a registration that aligning the slides takes where no transform is given.
 _SLIDES_SHARE = 45
@@ -69,7 +70,7 @@ def register(
     box: Box,
     config: RegistrationConfig,
     *,
-    initial: AffineTransform | None = None,
+    initial: Transform | None = None,
     constraints: Constraints = NO_CONSTRAINTS,
     on_progress: OnProgress = no_progress,
 ) -> RegistrationResult:
@@ -114,13 +115,13 @@ def _cut(
 
 
 def _start(
-    fixed: PixelSource, moving: PixelSource, initial: AffineTransform | None, slides: SlideFit | None
+    fixed: PixelSource, moving: PixelSource, initial: Transform | None, slides: SlideFit | None
 ) -> AffineTransform:
     """The slide-level affine between the slides' own frames; a stored one may carry rounded um/px."""
     if slides is not None:
         return slides.affine
     assert initial is not None  # noqa: S101 - one of the two is always there
-    return AffineTransform(initial.matrix, frame("fixed", fixed), frame("moving", moving))
+    return AffineTransform(split(initial)[0].matrix, frame("fixed", fixed), frame("moving", moving))
 
 
 def _slide_figures(evidence: SlideEvidence) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from registration.engine.resample import warp_region
 from registration.engine.result import OnProgress
 from registration.engine.tissue import tissue_fraction
 from registration.export.blocks import blocks, cut, in_order
-from registration.export.manifest import Row, manifest_csv, manifest_row
+from registration.export.manifest import Row, Trust, manifest_csv, manifest_row
 from registration.export.pictures import jpeg, png, preview_pair, side_by_side
 from registration.export.request import ExportRequest, Outcome
 from registration.export.sinks import Sink
@@ -48,7 +49,7 @@ def write_native(sink: Sink, request: ExportRequest, on_progress: OnProgress) ->
             _store(sink, request, pair, outcome, rows)
         on_progress("export", 100 * done // len(groups))
     outcome.patches = len(rows)
-    sink.write("manifest.csv", manifest_csv(rows))
+    sink.write("manifest.csv", manifest_csv(rows, request.fixed.source.um_per_px))
     sink.write("roi.geojson", roi_geojson(request))
     pictures = preview_pair(
         request.fixed.source, request.moving.source, request.transform, request.box, _OVERVIEW_PX
@@ -80,8 +81,16 @@ def _pairs(request: ExportRequest, block: Box, patches: tuple[Patch, ...]) -> It
             yield _Pair(EMPTY)
             continue
         corners = request.transform(patch.box.corners())
-        row = manifest_row(patch, corners, request.fixed.source.um_per_px, tissue)
+        row = manifest_row(patch, corners, request.fixed.source.um_per_px, tissue, _trust(request, patch.box))
         yield _Pair("", png(rgb), png(cut(moving, block, patch.box)), patch.stem, row)
+
+
+def _trust(request: ExportRequest, box: Box) -> Trust:
+    """What is known of one patch; where nothing is known of it alone, the region's verdict stands."""
+    if request.expected is None:
+        return Trust(None, request.record["verdict"])
+    expected = request.expected.over(box)
+    return Trust(expected if math.isfinite(expected) else None, request.record["verdict"])
 
 
 def roi_geojson(request: ExportRequest) -> bytes:
@@ -125,9 +134,11 @@ Patches   {outcome.patches} of {request.patch_size} px; left out: {dropped}
 Verdict   {request.record["verdict"]} (reasons and error figures are in run.json)
 
 manifest.csv    one row a pair: its place on both slides (level-0 px, corner-based);
-                fixed is the {fixed.stain} slide, moving the {moving.stain} slide
+                fixed is the {fixed.stain} slide, moving the {moving.stain} slide;
+                nine places in ten of a pair are off by less than its expected error
 run.json        how the pairs were made
 transform.json  moving_from_fixed; where it names a field, that is in field.npz
+expected.npz    where there is one: the map of expected errors, level-0 px of {fixed.stain}
 roi.geojson     the region on both slides, for QuPath
 overview.jpg    the region on both slides, side by side
 SHA256SUMS      check with: sha256sum -c SHA256SUMS

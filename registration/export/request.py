@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from registration.artefacts import SlideInfo
+from registration.engine.expected import ErrorMap
 from registration.engine.geometry import Box
 from registration.engine.transforms import Transform
 
@@ -15,7 +16,8 @@ class ExportRequest:
     """fixed carries the patch grid (one of the two slides is "he", the other "ihc").
 
     box : level-0 px of the fixed slide. record : run_record of the registration. moving_box : where the user
-    drew the region on the moving slide, level-0 px; None where it was drawn on the fixed one.
+    drew the region on the moving slide, level-0 px; None where it was drawn on the fixed one. expected : the
+    error to be expected at each place, None where nothing is known of it.
     """
 
     fixed: SlideInfo
@@ -26,6 +28,7 @@ class ExportRequest:
     layout: str
     record: dict[str, Any]
     moving_box: Box | None = None
+    expected: ErrorMap | None = None
 
 
 @dataclass

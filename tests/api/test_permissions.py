@@ -63,7 +63,7 @@ MATRIX: dict[str, list[Row]] = {
     "api/slides/": [_anyone("GET", "/api/slides/"), _anyone("POST", "/api/slides/", 400)],
     "api/slides/<int:pk>/": [_own("GET", "/api/slides/{fixed}/"), _own("PATCH", "/api/slides/{fixed}/")],
     "api/pairs/": [_anyone("GET", "/api/pairs/"), _anyone("POST", "/api/pairs/", 400)],
-    "api/pairs/<int:pk>/": [_own("GET", "/api/pairs/{pair}/")],
+    "api/pairs/<int:pk>/": [_own("GET", "/api/pairs/{pair}/"), _own("PATCH", "/api/pairs/{pair}/")],
     "api/pairs/<int:pk>/alignments/": [
         _own("GET", "/api/pairs/{pair}/alignments/"),
         _own("POST", "/api/pairs/{pair}/alignments/", 202),

@@ -22,7 +22,20 @@ PREFIX = "$ .venv/bin/python manage.py "
 COMMANDS = [line.removeprefix(PREFIX) for line in TEXT.splitlines() if line.startswith("$ ")]
 
 JSON_KEYS = {"verdict", "reasons", "method", "transform", "error_px", "error_um", "seconds", "engine_version"}
-JSON_KEYS |= {"config", "config_hash", "fixed", "moving", "roi", "patches", "dropped", "files"}
+JSON_KEYS |= {
+    "expected_error_px",
+    "expected_error_um",
+    "section",
+    "residual_px",
+    "config",
+    "config_hash",
+    "fixed",
+    "moving",
+    "roi",
+    "patches",
+    "dropped",
+    "files",
+}
 ONLY_RUN_KEYS = {"seed", "colour_policy", "alignment_version", "software"}
 
 Shown = tuple[Path, list[Done]]

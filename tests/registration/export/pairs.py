@@ -12,8 +12,18 @@ from numpy.typing import NDArray
 from registration.archives import ExportRequest
 from registration.artefacts import SlideInfo, run_record
 from registration.engine.config import preset
+from registration.engine.expected import ErrorMap
 from registration.engine.geometry import Box
-from registration.engine.result import Level, Reason, RegistrationResult, Spread, StageReport, Verdict
+from registration.engine.result import (
+    Level,
+    Reason,
+    RegistrationResult,
+    Section,
+    SectionKind,
+    Spread,
+    StageReport,
+    Verdict,
+)
 from registration.engine.synthetic import ArraySource, PhantomArrays, phantom_arrays
 
 BOX = Box(5, 7, 750, 740)  # odd on purpose; 128 px patches leave a rest on both sides
@@ -41,14 +51,23 @@ def result(box: Box | None = BOX, level: Level = Level.GOOD) -> RegistrationResu
         box=box,
         config=preset("accurate"),
         engine_version="0.1",
-        stages=(StageReport("coarse", 1.25), StageReport("level 0", 0.5)),
+        stages=(StageReport("coarse", 1.25), StageReport("level 0", 0.5, residual_px=0.75)),
+        expected=None if box is None else error_map(),
+        section=Section(SectionKind.SAME, 0.9, "Single cells."),
     )
+
+
+def error_map() -> ErrorMap:
+    """Squares of 128 px that do not begin where the region does; one column and row beyond it."""
+    values = np.random.default_rng(5).uniform(0.5, 9.0, (7, 7)).astype(np.float32)
+    return ErrorMap(values, (-10.0, 0.0), 128.0)
 
 
 def request(layout: str = "native", **changes: Any) -> ExportRequest:
     pair = phantom()
     he, ihc = slide("he", pair.he), slide("ihc", pair.ihc)
-    base = ExportRequest(he, ihc, pair.truth, BOX, 128, layout, run_record(result(), he, ihc))
+    record = run_record(result(), he, ihc)
+    base = ExportRequest(he, ihc, pair.truth, BOX, 128, layout, record, expected=error_map())
     return replace(base, **changes)
 
 

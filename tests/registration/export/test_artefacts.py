@@ -32,7 +32,8 @@ def write(folder: Path, **changes: Any) -> list[Path]:
 
 def test_files_transform_and_pictures(tmp_path: Path) -> None:
     written = write(tmp_path / "1")
-    names = ["transform.json", "field.npz", "run.json", "fixed.jpg", "moving.jpg"]
+    names = ["transform.json", "field.npz", "expected.npz", "run.json", "fixed.jpg", "moving.jpg"]
+    names.append("expected.png")
     assert [path.name for path in written] == names
     assert sorted(path.name for path in (tmp_path / "1").iterdir()) == sorted(names)
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
@@ -65,7 +66,7 @@ def test_unknown_um_and_errors_are_null(tmp_path: Path) -> None:
 
 
 def test_without_a_region_the_pictures_show_the_whole_slide(tmp_path: Path) -> None:
-    write(tmp_path / "1", box=None)
+    write(tmp_path / "1", box=None, expected=None)
     assert picture(tmp_path / "1" / "fixed.jpg").shape == (768, 768, 3)
 
 

@@ -19,12 +19,14 @@ from registration.engine.geometry import Box
 from registration.engine.patches import PatchGrid
 from registration.engine.tissue import tissue_fraction
 from registration.engine.transforms import load_transform
-from tests.registration.export.pairs import BOX, naive_warp, phantom, request, slide
+from registration.errormaps import load_error_map
+from tests.registration.export.pairs import BOX, error_map, naive_warp, phantom, request, slide
 
 PLACE = ["stem", "col", "row", "fixed_x", "fixed_y", "fixed_width", "fixed_height"]
 CORNERS = [f"moving_{axis}{corner}" for corner in (1, 2, 3, 4) for axis in "xy"]
-MANIFEST = [*PLACE, *CORNERS, "um_per_px", "tissue_fraction"]
-JSON = ["verdict", "reasons", "method", "transform", "error_px", "error_um", "seconds", "engine_version"]
+MANIFEST = [*PLACE, *CORNERS, "um_per_px", "tissue_fraction", "expected_error_um", "verdict"]
+JSON = ["verdict", "reasons", "method", "transform", "error_px", "error_um", "expected_error_px"]
+JSON += ["expected_error_um", "section", "seconds", "residual_px", "engine_version"]
 JSON += ["config", "config_hash", "fixed", "moving", "roi", "patches", "dropped", "files"]
 RUN = [*JSON, "seed", "colour_policy", "alignment_version", "software"]
 
@@ -39,7 +41,8 @@ def rows(folder: Path) -> list[dict[str, str]]:
     with (folder / "manifest.csv").open(newline="") as file:
         reader = csv.DictReader(file)
         found = list(reader)
-    assert reader.fieldnames == MANIFEST
+    px = [name.replace("expected_error_um", "expected_error_px") for name in MANIFEST]
+    assert reader.fieldnames in (MANIFEST, px)
     return found
 
 
@@ -57,7 +60,7 @@ def test_files_are_those_of_the_layout(exported: tuple[Path, ExportReport]) -> N
     stems = [row["stem"] for row in rows(folder)]
     expected = {f"{stain}/{stem}.png" for stain in ("he", "ihc") for stem in stems}
     expected |= {"manifest.csv", "run.json", "transform.json", "field.npz", "roi.geojson", "overview.jpg"}
-    expected |= {"README.txt", "SHA256SUMS"}
+    expected |= {"README.txt", "SHA256SUMS", "expected.npz"}
     on_disk = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert on_disk == expected == set(report.files)
     assert report.patches == len(stems) > 5
@@ -114,7 +117,41 @@ def test_manifest_places_the_patches(exported: tuple[Path, ExportReport]) -> Non
 def test_um_per_px_is_empty_where_unknown(tmp_path: Path) -> None:
     plain = replace(request(), fixed=slide("he", replace(phantom().he, um_per_px=None)))
     export(tmp_path / "out", plain)
-    assert {row["um_per_px"] for row in rows(tmp_path / "out")} == {""}
+    found = rows(tmp_path / "out")
+    assert {row["um_per_px"] for row in found} == {""}
+    assert "expected_error_um" not in found[0]
+    for row in found:
+        assert float(row["expected_error_px"]) == pytest.approx(_largest_error(box_of(row)), abs=1e-3)
+
+
+def _largest_error(box: Box) -> float:
+    """By looking at every px of the patch, fixed level-0 px."""
+    errors = error_map()
+    xs, ys = np.arange(box.x, box.right), np.arange(box.y, box.bottom)
+    columns = ((xs - errors.origin[0]) // errors.spacing).astype(int)
+    lines = ((ys - errors.origin[1]) // errors.spacing).astype(int)
+    return float(errors.p90[np.ix_(lines, columns)].max())
+
+
+def test_the_manifest_states_the_largest_expected_error_of_each_patch(
+    exported: tuple[Path, ExportReport],
+) -> None:
+    folder, _ = exported
+    found = rows(folder)
+    for row in found:
+        assert float(row["expected_error_um"]) == pytest.approx(0.25 * _largest_error(box_of(row)), abs=1e-3)
+    assert len({row["expected_error_um"] for row in found}) > 5  # or this map would test nothing
+    stored = load_error_map(folder / "expected.npz")
+    assert stored is not None
+    assert np.array_equal(stored.p90, error_map().p90)
+    assert (stored.origin, stored.spacing) == (error_map().origin, error_map().spacing)
+
+
+def test_without_a_map_the_expected_error_is_empty_and_the_verdict_that_of_the_region(tmp_path: Path) -> None:
+    refused = request().record | {"verdict": "refused"}
+    report = export(tmp_path / "out", replace(request(), expected=None, record=refused))
+    assert {(row["expected_error_um"], row["verdict"]) for row in rows(tmp_path / "out")} == {("", "refused")}
+    assert "expected.npz" not in report.files
 
 
 def test_run_json_has_exactly_the_documented_keys(exported: tuple[Path, ExportReport]) -> None:
@@ -127,6 +164,13 @@ def test_run_json_has_exactly_the_documented_keys(exported: tuple[Path, ExportRe
     assert run["roi"] == [BOX.x, BOX.y, BOX.width, BOX.height]
     assert run["seconds"] == {"coarse": 1.25, "level 0": 0.5}
     assert run["error_um"] == {"median": 0.125, "p90": 0.25}
+    assert run["residual_px"] == {"level 0": 0.75}
+    assert run["section"] == {"kind": "same", "share": 0.9, "message": "Single cells."}
+    values = error_map().p90[:6, :6]  # all squares that the region touches
+    for unit, scale in (("px", 1.0), ("um", 0.25)):
+        stated = [run[f"expected_error_{unit}"][name] for name in ("median", "p90", "worst")]
+        expected = np.array((np.median(values), np.percentile(values, 90), values.max()))
+        assert stated == pytest.approx(expected * scale)
     assert run["fixed"] == {
         "path": "/slides/he.tiff",
         "sha256": "he" * 32,

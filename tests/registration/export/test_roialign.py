@@ -33,7 +33,7 @@ def rgb(path: Path) -> NDArray[np.uint8]:
 
 def test_no_patch_of_the_region_is_missing(exported: tuple[Path, ExportReport]) -> None:
     folder, report = exported
-    expected = {"transform.json", "field.npz", "run.json", "SHA256SUMS"}
+    expected = {"transform.json", "field.npz", "expected.npz", "run.json", "SHA256SUMS"}
     expected |= {f"{ROOT}/{name}.tiff" for name in ("he_ROI", "ihc_ROI", "registered_X", "shifted_target")}
     for patch in PatchGrid(BOX, 128).patches():
         x, y = patch.box.x, patch.box.y
