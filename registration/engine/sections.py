@@ -167,8 +167,8 @@ def _agreeing(
 
 def _too_coarse(um_per_px: float) -> str:
     return (
-        f"Cells can't be told apart at {um_per_px:.1f} um per pixel: whether this is one section or two can't "
-        "be seen. The alignment holds for the region, not for single cells."
+        f"Cells can't be told apart at {um_per_px:.1f} um per pixel: whether this is one section or two "
+        "can't be seen. The alignment holds for the region, not for single cells."
     )
 
 
@@ -181,8 +181,8 @@ def _consecutive(region_um: float | None) -> str:
 
 _SAME = f"Same section: single cells match, about {SAME_UM} um."
 _UNCLEAR = (
-    "It is not clear whether this is one section stained twice or two consecutive ones: some cells match, many "
-    "do not. Compare a few cells by eye before relying on single cells."
+    "It is not clear whether this is one section stained twice or two consecutive ones: some cells match, "
+    "many do not. Compare a few cells by eye before relying on single cells."
 )
 _NOTHING_SEEN = (
     "No spot shows enough tissue in both slides to compare single cells. Register a region to see whether "
