@@ -15,6 +15,7 @@ from registration.engine.inputs import check_box, frame, mean_um, scale_known
 from registration.engine.overviews import downsamples
 from registration.engine.quality import RegionEvidence, SlideEvidence, in_um, judge_region, judge_slides
 from registration.engine.regionfit import RegionFit, RegionTask, fit_similarity, fit_with_field
+from registration.engine.report.recorder import NO_RECORDER, Recorder
 from registration.engine.result import OnProgress, RegistrationResult, no_progress
 from registration.engine.roialign import fit_roialign
 from registration.engine.slidefit import SlideFit, fit_slides
@@ -40,6 +41,7 @@ def align_slides(
     on_progress: OnProgress = no_progress,
     *,
     constraints: Constraints = NO_CONSTRAINTS,
+    recorder: Recorder = NO_RECORDER,
 ) -> RegistrationResult:
     """The slide-level transform with a verdict. Slides that do not match are refused, not raised about.
 
@@ -48,7 +50,7 @@ def align_slides(
     scale_known(fixed, moving)
     cv2.setRNGSeed(config.seed)
     fixed, moving = _cut(fixed, moving, constraints)
-    stages = Stages(on_progress)
+    stages = Stages(on_progress, recorder=recorder)
     fit = fit_slides(fixed, moving, config, stages)
     on_progress("done", 100)
     return RegistrationResult(
@@ -72,6 +74,7 @@ def register(
     *,
     initial: Transform | None = None,
     constraints: Constraints = NO_CONSTRAINTS,
+    recorder: Recorder = NO_RECORDER,
     on_progress: OnProgress = no_progress,
 ) -> RegistrationResult:
     """A region of the fixed slide registered at level 0, with a verdict.
@@ -83,11 +86,11 @@ def register(
     scale_known(fixed, moving)
     cv2.setRNGSeed(config.seed)
     fixed, moving = _cut(fixed, moving, constraints)
-    first = Stages(on_progress, 0, _SLIDES_SHARE)
+    first = Stages(on_progress, 0, _SLIDES_SHARE, recorder)
     slides = None if initial is not None else fit_slides(fixed, moving, config, first)
     start = _start(fixed, moving, initial, slides)
     coarse, _ = downsamples(fixed, moving, config.slides.overview_px)
-    second = Stages(on_progress, 0 if slides is None else _SLIDES_SHARE)
+    second = Stages(on_progress, 0 if slides is None else _SLIDES_SHARE, recorder=recorder)
     fit = _REGION_METHODS[config.model](RegionTask(fixed, moving, box, start, coarse, config), second)
     on_progress("done", 100)
     verdict = judge_region(
