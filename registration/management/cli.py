@@ -18,7 +18,11 @@ from django.core.management.base import BaseCommand, CommandParser
 from registration.artefacts import ONLY_IN_RUN, SlideInfo
 from registration.engine.config import METHODS
 from registration.engine.errors import EngineError
+from registration.engine.report.recorder import NO_RECORDER, Pictures, Recorder
+from registration.engine.report.write import write_report
 from registration.engine.result import OnProgress, RegistrationResult
+from registration.export.files import new_folder
+from registration.management.said import add_guidance_options
 from viewer.management.arguments import um_per_px
 from viewer.wsi import SlideError, fingerprint, open_slide
 
@@ -96,6 +100,10 @@ def add_slide_options(parser: CommandParser) -> None:
         )
     methods = "; ".join(f"{name}: {text}" for name, text in METHODS.items())
     parser.add_argument("--method", default="accurate", help=methods.replace("%", "%%"))
+    add_guidance_options(parser)
+    parser.add_argument(
+        "--report", type=Path, metavar="DIR", help="draw every stage into a new or empty folder (index.html)"
+    )
     parser.add_argument("--json", action="store_true", help="print one line of JSON last on stdout")
 
 
@@ -109,6 +117,29 @@ def slide_pair(fixed: Path, moving: Path, options: dict[str, Any]) -> Iterator[t
         _check_scale(fixed_info, moving_info, "--fixed-mpp")
         _check_scale(moving_info, fixed_info, "--moving-mpp")
         yield fixed_info, moving_info
+
+
+@contextmanager
+def report_into(folder: Path | None) -> Iterator[Report]:
+    """A report that appears complete in `folder`, or not at all. Raises EngineError("destination_exists")."""
+    if folder is None:
+        yield Report(None)
+        return
+    with new_folder(folder.absolute()) as place:
+        yield Report(place)
+
+
+class Report:
+    """recorder : for the engine. place : None where no report is wanted."""
+
+    def __init__(self, place: Path | None) -> None:
+        self._place = place
+        self.recorder: Recorder = NO_RECORDER if place is None else Pictures()
+
+    def write(self, result: RegistrationResult, fixed: SlideInfo, moving: SlideInfo) -> None:
+        if self._place is not None and isinstance(self.recorder, Pictures):
+            title = f"{fixed.stem} and {moving.stem}"
+            write_report(self._place, self.recorder, result, fixed.source, moving.source, title=title)
 
 
 def is_one_of(out: Path, inputs: Iterable[Path]) -> bool:
@@ -144,6 +175,11 @@ def _summary(record: dict[str, Any]) -> Iterator[str]:
         if error := record[f"error_{unit}"]:
             median, p90 = (f"{error[key]:.2f} {unit}" for key in ("median", "p90"))
             yield f"Error at held-out matches: median {median}, p90 {p90}"
+        if expected := record[f"expected_error_{unit}"]:
+            median, p90, worst = (f"{expected[key]:.2f} {unit}" for key in ("median", "p90", "worst"))
+            yield f"Expected error over the region: median {median}, p90 {p90}, worst {worst}"
+    if record["section"]:
+        yield f"Sections: {record['section']['kind']}. {record['section']['message']}"
     if record["patches"] or record["dropped"]:
         dropped = ", ".join(f"{count} {reason}" for reason, count in record["dropped"].items())
         yield f"Patch pairs: {record['patches']} written; left out: {dropped or 'none'}"

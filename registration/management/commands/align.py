@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from registration.engine.errors import EngineError
 from registration.engine.geometry import Box, Size
 from registration.engine.patches import PatchGrid
 from registration.engine.pipeline import align_slides, register
+from registration.engine.report.recorder import Recorder
 from registration.engine.result import RegistrationResult
-from registration.engine.transforms.io import affine_and_field
 from registration.export.files import new_folder
 from registration.export.sinks import FolderSink
-from registration.management.cli import PlainCommand, add_slide_options, slide_pair, status_of
+from registration.management.cli import PlainCommand, add_slide_options, report_into, slide_pair, status_of
+from registration.management.said import constraints_from
 from registration.twin import twin_box
 
 
@@ -55,8 +57,10 @@ class Command(PlainCommand):
         with (
             slide_pair(options["he"], options["ihc"], options) as (he, ihc),
             new_folder(out) as folder,
+            report_into(options["report"]) as report,
         ):
-            result = self._register(he, ihc, asked, options)
+            result = self._register(he, ihc, asked, options, report.recorder)
+            report.write(result, he, ihc)
             started = time.monotonic()
             record = self._write(folder, result, (he, ihc), asked, options)
             seconds = record["seconds"] | {"export": round(time.monotonic() - started, 3)}
@@ -68,24 +72,30 @@ class Command(PlainCommand):
         return status_of(result)
 
     def _register(
-        self, he: SlideInfo, ihc: SlideInfo, asked: Box, options: dict[str, Any]
+        self, he: SlideInfo, ihc: SlideInfo, asked: Box, options: dict[str, Any], recorder: Recorder
     ) -> RegistrationResult:
         config = preset(options["method"])
         on_progress = self.progress(options)
+        said = constraints_from(options, he.source, ihc.source)
+        refine = partial(
+            register, he.source, ihc.source, constraints=said, recorder=recorder, on_progress=on_progress
+        )
         if options["frame"] == "he":
             PatchGrid(asked, options["patch_size"])
-            return register(he.source, ihc.source, asked, config, on_progress=on_progress)
+            return refine(asked, config)
         _check_inside(asked, ihc)
-        alignment = align_slides(he.source, ihc.source, config, on_progress)
+        alignment = align_slides(
+            he.source, ihc.source, config, on_progress, constraints=said, recorder=recorder
+        )
         if alignment.refused and not options["force"]:
             return alignment  # where the box lies on the H&E is not known
         box = twin_box(asked, alignment.transform.inverse()).intersection(alignment.transform.fixed.size.box)
         _check_counterpart(box)
         PatchGrid(box, options["patch_size"])
-        affine, _ = affine_and_field(alignment.transform)
-        result = register(he.source, ihc.source, box, config, initial=affine, on_progress=on_progress)
+        result = refine(box, config, initial=alignment.transform)
         verdict = alignment.verdict if alignment.refused else result.verdict
-        return replace(result, verdict=verdict, stages=alignment.stages + result.stages)
+        stages = alignment.stages + result.stages
+        return replace(result, verdict=verdict, stages=stages, section=alignment.section)
 
     def _write(
         self,
@@ -106,6 +116,7 @@ class Command(PlainCommand):
             layout=options["layout"],
             record=record,
             moving_box=asked if options["frame"] == "ihc" else None,
+            expected=result.expected,
         )
         return export_into(FolderSink(folder), folder.parent, request, self.progress(options))
 

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser
 
+from registration import errormaps
 from registration.artefacts import SlideInfo, run_record
 from registration.engine.config import preset
 from registration.engine.errors import EngineError
-from registration.engine.geometry import Box
 from registration.engine.pipeline import align_slides, register
 from registration.engine.result import RegistrationResult
 from registration.engine.transforms import save_transform
 from registration.export.files import move_into_place, workplace
-from registration.management.cli import PlainCommand, add_slide_options, is_one_of, slide_pair, status_of
+from registration.management.cli import (
+    PlainCommand,
+    Report,
+    add_slide_options,
+    is_one_of,
+    report_into,
+    slide_pair,
+    status_of,
+)
+from registration.management.said import box_argument, constraints_from
 
 
 class Command(PlainCommand):
@@ -27,7 +35,10 @@ class Command(PlainCommand):
         parser.add_argument("moving", type=Path, metavar="MOVING", help="the IHC slide")
         parser.add_argument("--out", type=Path, required=True, metavar="T.json", help="the transform")
         parser.add_argument(
-            "--roi", type=_box, metavar="X,Y,W,H", help="level-0 px of FIXED; the whole slide without it"
+            "--roi",
+            type=box_argument,
+            metavar="X,Y,W,H",
+            help="level-0 px of FIXED; without it the whole slide",
         )
         add_slide_options(parser)
 
@@ -37,14 +48,19 @@ class Command(PlainCommand):
         with (
             slide_pair(options["fixed"], options["moving"], options) as (fixed, moving),
             workplace(out) as place,
+            report_into(options["report"]) as report,
         ):
-            result = self._register(fixed, moving, options)
+            result = self._register(fixed, moving, options, report)
+            report.write(result, fixed, moving)
             files = save_transform(
                 place / out.name,
                 result.transform,
                 verdict=result.verdict.level.value,
                 engine_version=result.engine_version,
             )
+            if result.expected is not None:
+                files.append(place / _map_name(out))
+                files[-1].write_bytes(errormaps.error_map_bytes(result.expected))
             written = [out.absolute().with_name(file.name) for file in files]
             for file, final in reversed(list(zip(files, written, strict=True))):
                 move_into_place(file, final)
@@ -53,20 +69,26 @@ class Command(PlainCommand):
         self.report(record | {"transform": names[0], "files": names}, options)
         return status_of(result)
 
-    def _register(self, fixed: SlideInfo, moving: SlideInfo, options: dict[str, Any]) -> RegistrationResult:
+    def _register(
+        self, fixed: SlideInfo, moving: SlideInfo, options: dict[str, Any], report: Report
+    ) -> RegistrationResult:
         config = preset(options["method"])
-        on_progress = self.progress(options)
+        said = constraints_from(options, fixed.source, moving.source)
+        slides, on_progress = (fixed.source, moving.source), self.progress(options)
         if options["roi"] is None:
-            return align_slides(fixed.source, moving.source, config, on_progress)
-        return register(fixed.source, moving.source, options["roi"], config, on_progress=on_progress)
+            return align_slides(*slides, config, on_progress, constraints=said, recorder=report.recorder)
+        return register(
+            *slides,
+            options["roi"],
+            config,
+            constraints=said,
+            recorder=report.recorder,
+            on_progress=on_progress,
+        )
 
 
-def _box(text: str) -> Box:
-    try:
-        x, y, width, height = (int(part) for part in text.split(","))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not four whole numbers X,Y,W,H") from error
-    return Box(x, y, width, height)
+def _map_name(out: Path) -> str:
+    return errormaps.FILE if out.name == "transform.json" else f"{out.stem}.{errormaps.FILE}"
 
 
 def _check_out(out: Path, options: dict[str, Any]) -> None:
