@@ -1,17 +1,21 @@
-"""Stage G: what the evidence allows to be said. Thresholds and plain words in one place."""
+"""Stage G: what the evidence allows to be said. Evidence and thresholds; the words are in reasons.py."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from registration.engine import reasons
 from registration.engine.result import Level, Reason, Spread, Verdict
 
-#: Free peaks must agree with a transform this many standard deviations beyond chance.
+#: Free peaks must agree with a transform this many standard deviations beyond chance ...
 Z_NEEDED = 9.0
+#: ... and this many for it to be believed without a second look.
+Z_SURE = 12.0
 #: An independent run backwards must bring points back to within this share of the diagonal.
 INCONSISTENCY_ALLOWED = 0.02
 #: Share of a region that must show tissue, in the fixed slide, and of it in the moving slide.
@@ -22,9 +26,11 @@ OVERLAP_NEEDED = 0.2
 #: upper end at 8 um/px), re-stained sections 0.8 to 1.
 LEVEL_ZERO_SHARE = 0.4
 SURE_SHARE = 0.6
-#: p90 of held-out matches above which a person should look, um (px where um is unknown).
+#: p90 of the expected error above which a person should look, um (px where um is unknown).
 P90_TO_CHECK_UM = 1.0
 P90_TO_CHECK_PX = 4.0
+#: Share of a region's tissue in which the fit may be lost before it is said.
+LOST_TO_CHECK = 0.1
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,9 @@ class SlideEvidence:
 class RegionEvidence:
     """tissue : share of the region, fixed slide. overlap : share of that with tissue in the moving slide too.
 
-    z : free peaks at mid scale. agreeing, windows : of level-0 windows. error_px : of held-out matches.
+    z : free peaks at mid scale. agreeing, windows : of level-0 windows. error_px : expected, fixed level-0
+    px. stiffened : whether the field was kept from folding or smearing. lost : share of the tissue where the
+    fit could not be confirmed.
     """
 
     tissue: float
@@ -51,6 +59,7 @@ class RegionEvidence:
     windows: int
     error_px: Spread | None
     stiffened: bool
+    lost: float = 0.0
 
     def with_error(self, error_px: Spread | None) -> RegionEvidence:
         return replace(self, error_px=error_px)
@@ -81,28 +90,24 @@ def in_um(error: Spread | None, um_per_px: tuple[float, float] | None) -> Spread
 
 
 def judge_slides(evidence: SlideEvidence) -> Verdict:
-    reasons = []
+    """Refused without agreement far beyond chance, or where the run backwards disagrees; to be checked where
+    the agreement is only just beyond that.
+    """
+    against = tuple(_against_slides(evidence))
+    if against:
+        return Verdict(Level.REFUSED, against)
+    if evidence.z < Z_SURE:
+        return Verdict(Level.CHECK, (reasons.thin_evidence(evidence.share, evidence.blocks),))
+    return Verdict(Level.GOOD)
+
+
+def _against_slides(evidence: SlideEvidence) -> Iterator[Reason]:
     if evidence.blocks == 0:
-        reasons.append(
-            Reason("no_texture", "There is too little tissue in common to compare the two slides.")
-        )
+        yield reasons.no_texture()
     elif evidence.z < Z_NEEDED:
-        reasons.append(
-            Reason(
-                "not_the_same_tissue",
-                f"The two slides do not seem to show the same tissue: {evidence.share:.0%} of "
-                f"{evidence.blocks} blocks agree with the best alignment, hardly more than chance.",
-            )
-        )
+        yield reasons.not_the_same_tissue(evidence.share, evidence.blocks)
     if evidence.inconsistency > INCONSISTENCY_ALLOWED:
-        reasons.append(
-            Reason(
-                "not_reproducible",
-                "Aligning the slides the other way round gives another answer "
-                f"({evidence.inconsistency:.1%} of the slide's diagonal apart, 2% is allowed).",
-            )
-        )
-    return Verdict(Level.REFUSED if reasons else Level.GOOD, tuple(reasons))
+        yield reasons.not_reproducible(evidence.inconsistency, INCONSISTENCY_ALLOWED)
 
 
 def judge_region(evidence: RegionEvidence, slides: Verdict | None, um_per_px: float | None) -> Verdict:
@@ -110,80 +115,41 @@ def judge_region(evidence: RegionEvidence, slides: Verdict | None, um_per_px: fl
     refusal = _refusal(evidence)
     if refusal is not None:
         return Verdict(Level.REFUSED, (refusal,))
-    doubts = [doubt for doubt in _doubts(evidence, slides, um_per_px) if doubt is not None]
-    return Verdict(Level.CHECK if doubts else Level.GOOD, tuple(doubts))
+    doubts = tuple(_doubts(evidence, slides, um_per_px))
+    return Verdict(Level.CHECK if doubts else Level.GOOD, doubts)
 
 
 def _refusal(evidence: RegionEvidence) -> Reason | None:
     if evidence.tissue < TISSUE_NEEDED:
-        return Reason("blank_region", f"The region shows hardly any tissue ({evidence.tissue:.0%} of it).")
+        return reasons.blank_region(evidence.tissue)
     if evidence.level_zero:
         return None
     if evidence.overlap < OVERLAP_NEEDED:
-        return Reason(
-            "no_overlap",
-            f"The other slide has tissue in only {evidence.overlap:.0%} of this region's tissue.",
-        )
+        return reasons.no_overlap(evidence.overlap)
     if evidence.z < Z_NEEDED:
-        return Reason(
-            "no_agreement",
-            "Nothing in the region confirms the alignment: at no scale does its texture agree with the other "
-            "slide more often than by chance.",
-        )
+        return reasons.no_agreement()
     return None
 
 
-def _doubts(evidence: RegionEvidence, slides: Verdict | None, um_per_px: float | None) -> list[Reason | None]:
-    return [
-        _slide_doubt(slides),
-        _detail_doubt(evidence),
-        _error_doubt(evidence, um_per_px),
-        _fold_doubt(evidence),
-    ]
-
-
-def _slide_doubt(slides: Verdict | None) -> Reason | None:
-    if slides is None or slides.level is not Level.REFUSED:
-        return None
-    return Reason(
-        "only_the_region_agrees",
-        "The slides as a whole could not be aligned with certainty, but this region's own texture agrees; "
-        "compare the surroundings before using it.",
-    )
-
-
-def _detail_doubt(evidence: RegionEvidence) -> Reason | None:
-    if evidence.agreeing >= SURE_SHARE:
-        return None
+def _doubts(evidence: RegionEvidence, slides: Verdict | None, um_per_px: float | None) -> Iterator[Reason]:
+    if slides is not None and slides.level is Level.REFUSED:
+        yield reasons.only_the_region_agrees()
+    if not evidence.level_zero:
+        yield reasons.region_level_accuracy()
+    elif evidence.agreeing < SURE_SHARE:
+        yield reasons.few_windows_agree(evidence.agreeing)
+    if evidence.lost > LOST_TO_CHECK:
+        yield reasons.lost_in_places(evidence.lost)
     if evidence.level_zero:
-        return Reason(
-            "few_windows_agree",
-            f"Only {evidence.agreeing:.0%} of the region's windows agree in detail; look where it fits.",
-        )
-    return Reason(
-        "region_level_accuracy",
-        "The cells of the two sections do not match one to one (consecutive sections?): "
-        "the alignment holds for the region, not for single cells.",
-    )
+        yield from _error_doubt(evidence.error_px, um_per_px)
+    if evidence.stiffened:
+        yield reasons.kept_from_folding()
 
 
-def _error_doubt(evidence: RegionEvidence, um_per_px: float | None) -> Reason | None:
-    if evidence.error_px is None or not evidence.level_zero:
-        return None
-    if um_per_px is None:
-        value, limit, unit = evidence.error_px.p90, P90_TO_CHECK_PX, "px"
-    else:
-        value, limit, unit = evidence.error_px.p90 * um_per_px, P90_TO_CHECK_UM, "um"
-    if value <= limit:
-        return None
-    return Reason(
-        "large_error", f"One match in ten is off by more than {value:.1f} {unit} (limit {limit:g} {unit})."
-    )
-
-
-def _fold_doubt(evidence: RegionEvidence) -> Reason | None:
-    if not evidence.stiffened:
-        return None
-    return Reason(
-        "kept_from_folding", "The displacement field was made stiffer than usual so that it does not fold."
-    )
+def _error_doubt(error_px: Spread | None, um_per_px: float | None) -> Iterator[Reason]:
+    if error_px is None:
+        return
+    limit, unit = (P90_TO_CHECK_PX, "px") if um_per_px is None else (P90_TO_CHECK_UM, "um")
+    error = error_px.p90 * (um_per_px or 1.0)
+    if error > limit:
+        yield reasons.large_error(error, limit, unit)
