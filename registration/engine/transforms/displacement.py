@@ -8,11 +8,14 @@ from numpy.typing import ArrayLike, NDArray
 from registration.engine.errors import EngineError
 from registration.engine.geometry import Frame, Points
 from registration.engine.transforms.base import Transform
+from registration.engine.transforms.folding import smallest_area
 
 #: The inverse is iterated until no point moves by more than this (px) ...
 INVERSE_TOLERANCE_PX = 1e-7
 #: ... or is given up: each step shrinks the error by the field's steepest slope.
 INVERSE_STEPS = 500
+#: Where the field is so steep that whole steps overshoot, a share of them is taken.
+INVERSE_SHARES = (1.0, 0.4, 0.1)
 
 
 class DisplacementField(Transform):
@@ -107,16 +110,35 @@ class InverseDisplacement(Transform):
 
     def _map(self, points: Points) -> Points:
         found = points - self._field.shift(points)
-        for _ in range(INVERSE_STEPS):
-            improved = points - self._field.shift(found)
-            step = np.abs(improved - found).max(initial=0.0)
-            found = improved
-            if step <= INVERSE_TOLERANCE_PX:
+        left = np.arange(len(points))
+        for share in INVERSE_SHARES:
+            left = self._iterate(points, found, left, share)
+            if len(left) == 0:
                 return found
+            if not np.isfinite(points).all() or smallest_area(self._field.values, self._field.spacing) <= 0:
+                break
+        x, y = points[left[0]].tolist()
         raise EngineError(
             "field_not_invertible",
-            f"The field folds ({INVERSE_STEPS} steps left {step:.3g} px). Register the region again.",
+            f"The field folds ({len(left)} points, the first x {x:.0f}, y {y:.0f}, have no single place). "
+            "Register the region again.",
         )
+
+    def _iterate(
+        self, points: Points, found: Points, left: NDArray[np.intp], share: float
+    ) -> NDArray[np.intp]:
+        """Improve found[left] in place; returns which are still not settled.
+
+        Each point stops by itself, so it comes out the same whatever it is batched with.
+        """
+        for _ in range(INVERSE_STEPS):
+            here = found[left]
+            rest = points[left] - self._field.shift(here) - here
+            found[left] = here + share * rest
+            left = left[~(np.abs(rest).max(axis=1) <= INVERSE_TOLERANCE_PX)]
+            if len(left) == 0:
+                break
+        return left
 
 
 def _between(

@@ -79,13 +79,13 @@ def _nodes(box: Box, spacing: float) -> tuple[Line, Line]:
         raise EngineError(
             "bad_grid", f"A grid needs a box that is not empty and a spacing above 0, not {box}, {spacing}."
         )
-    columns, rows = math.ceil(box.width / spacing) + 1, math.ceil(box.height / spacing) + 1
-    if columns * rows > LARGEST_FIELD_NODES:
+    if (box.width / spacing + 2) * (box.height / spacing + 2) > LARGEST_FIELD_NODES:
         raise EngineError(
             "bad_grid",
-            f"Nodes every {spacing:g} px over {box.width} x {box.height} px would be {columns * rows}; "
+            f"Nodes every {spacing:g} px over {box.width} x {box.height} px would be too many; "
             f"at most {LARGEST_FIELD_NODES} can be stored. Make the spacing larger.",
         )
+    columns, rows = math.ceil(box.width / spacing) + 1, math.ceil(box.height / spacing) + 1
     xs: Line = box.x + spacing * np.arange(columns, dtype=np.float64)
     ys: Line = box.y + spacing * np.arange(rows, dtype=np.float64)
     return xs, ys

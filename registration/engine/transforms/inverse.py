@@ -1,0 +1,118 @@
+"""The inverse in the stored form, with the error that going there and back was measured to have."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from registration.engine.errors import EngineError
+from registration.engine.geometry import Box, Points
+from registration.engine.transforms.affine import AffineTransform
+from registration.engine.transforms.base import Transform
+from registration.engine.transforms.displacement import DisplacementField
+from registration.engine.transforms.folding import areas
+from registration.engine.transforms.itk import covered
+from registration.engine.transforms.sampled import Sampled, sampled, split
+
+#: The inverse's nodes are set closer until it is as exact as this between them (fixed px) ...
+WANTED_PX = 0.02
+#: ... or there are so many.
+MOST_NODES = 4_000_000
+_FINER = (1, 2, 4, 8)
+_CHECKED_SIDE = 300
+_SHARE = 95
+
+
+@dataclass(frozen=True)
+class CheckedInverse:
+    """transform : the map back, its frames called "fixed" and "moving" again: what was moving is fixed now.
+
+    round_trip_p95_px, round_trip_max_px : |inverse(transform(x)) - x| over the part of the fixed slide that
+    the field covers (the whole slide without a field), px of that slide.
+    """
+
+    transform: Transform
+    round_trip_p95_px: float
+    round_trip_max_px: float
+
+
+def checked_inverse(transform: Transform) -> CheckedInverse:
+    """The inverse of an affine, or of an affine after one field.
+
+    Raises EngineError: field_folds (there is no inverse), transform_not_storable.
+    """
+    affine, field = split(transform)
+    if field is None:
+        return _checked(transform, affine.inverse(), transform.fixed.size.box)
+    check_folding(field)
+    box = covered(field)
+    return _checked(transform, _inverse(transform, affine, field, box).transform, box)
+
+
+def check_folding(field: DisplacementField) -> None:
+    """Raises EngineError("field_folds") with the place of the worst fold."""
+    smallest = areas(field.values, field.spacing)
+    if smallest.min() > 0:
+        return
+    row, column = np.unravel_index(int(smallest.argmin()), smallest.shape)
+    x, y = (
+        origin + spacing * (number - 0.5)
+        for origin, spacing, number in zip(field.origin, field.spacing, (column, row), strict=True)
+    )
+    raise EngineError(
+        "field_folds",
+        f"The displacement field folds in {np.mean(smallest <= 0):.2%} of its cells, most near "
+        f"x {x:.0f}, y {y:.0f}; where it folds it has no inverse. Register the region again.",
+    )
+
+
+def _inverse(transform: Transform, affine: AffineTransform, field: DisplacementField, box: Box) -> Sampled:
+    exact = transform.inverse()
+    target = _around(transform(_outline(box)))
+    step = min(field.spacing) * affine.scale
+    best = None
+    for finer in _FINER:
+        spacing = step / finer
+        nodes = (target.width / spacing + 1) * (target.height / spacing + 1)
+        if best is not None and nodes > MOST_NODES:
+            break
+        best = sampled(exact, target, spacing)
+        if best.deviation_px <= WANTED_PX:
+            break
+    assert best is not None  # noqa: S101 - the first spacing is always tried
+    return best
+
+
+def _checked(transform: Transform, back: Transform, box: Box) -> CheckedInverse:
+    xs = box.x + (np.arange(_CHECKED_SIDE) + 0.5) * box.width / _CHECKED_SIDE
+    ys = box.y + (np.arange(_CHECKED_SIDE) + 0.5) * box.height / _CHECKED_SIDE
+    there = transform.on_grid(xs, ys).reshape(-1, 2)
+    points = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
+    off = np.hypot(*(back(there) - points).T)
+    return CheckedInverse(renamed(back), float(np.percentile(off, _SHARE)), float(off.max()))
+
+
+def renamed(transform: Transform) -> Transform:
+    """The same map with its frames called "fixed" and "moving", as transform.json has them."""
+    affine, field = split(transform)
+    fixed, moving = replace(transform.fixed, name="fixed"), replace(transform.moving, name="moving")
+    outer = AffineTransform(affine.matrix, fixed, moving)
+    if field is None:
+        return outer
+    return outer @ DisplacementField(field.values, field.origin, field.spacing, fixed)
+
+
+def _outline(box: Box, steps: int = 200) -> Points:
+    along = np.linspace(0, 1, steps)[:, None]
+    corners = box.corners()
+    return np.concatenate(
+        [a + along * (b - a) for a, b in zip(corners, np.roll(corners, -1, 0), strict=True)]
+    )
+
+
+def _around(points: Points) -> Box:
+    left, top = (math.floor(value) - 1 for value in points.min(axis=0))
+    right, bottom = (math.ceil(value) + 1 for value in points.max(axis=0))
+    return Box(left, top, right - left, bottom - top)
