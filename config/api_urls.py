@@ -19,6 +19,7 @@ router.register("archives", registration.ArchiveViewSet, "archive-api")
 
 urlpatterns = [
     path("pairs/<int:pk>/alignments/", registration.PairAlignmentsView.as_view(), name="pair-alignments"),
+    path("pairs/<int:pk>/pieces/", registration.PairPiecesView.as_view(), name="pair-pieces"),
     path("registrations/<int:pk>/files/<str:name>", RegistrationFileView.as_view(), name="registration-file"),
     path("align/", registration.AlignView.as_view(), name="align-api"),
     path("methods/", registration.MethodsView.as_view(), name="methods-api"),

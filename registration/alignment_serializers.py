@@ -60,6 +60,23 @@ class SectionSerializer(serializers.Serializer[dict[str, Any]]):
     )
 
 
+class PieceSerializer(serializers.Serializer[dict[str, Any]]):
+    number = serializers.IntegerField(help_text="1 is the largest.")
+    box = serializers.ListField(
+        child=serializers.IntegerField(), help_text="x, y, width, height, level-0 px."
+    )
+    outline = serializers.ListField(
+        child=_place(), help_text="A polygon that exclude_he or exclude_ihc takes."
+    )
+    area = serializers.FloatField(help_text="Of the tissue in it, level-0 px squared.")
+
+
+class PiecesSerializer(serializers.Serializer[dict[str, Any]]):
+    version = serializers.IntegerField(allow_null=True, help_text="Of the alignment; null before the first.")
+    he = PieceSerializer(many=True)
+    ihc = PieceSerializer(many=True)
+
+
 class AlignmentSerializer(JobSerializer):
     route = "alignment-api"
     reasons = ReasonSerializer(many=True, read_only=True)

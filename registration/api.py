@@ -15,7 +15,11 @@ from rest_framework.views import APIView
 
 from registration import services
 from registration.align_serializer import AlignSerializer
-from registration.alignment_serializers import AlignmentSerializer, NewAlignmentSerializer
+from registration.alignment_serializers import (
+    AlignmentSerializer,
+    NewAlignmentSerializer,
+    PiecesSerializer,
+)
 from registration.engine.config import METHODS
 from registration.models import Archive, Job, PairAlignment, RegionOfInterest, Registration
 from registration.one_call import align, register
@@ -103,6 +107,14 @@ class PairAlignmentsView(generics.ListAPIView[PairAlignment]):
         reason = said.pop("reason")
         alignment = services.request_alignment(pair, user_of(request), reason=reason, said=said)
         return Response(self.get_serializer(alignment).data, status=202)
+
+
+class PairPiecesView(APIView):
+    @extend_schema(operation_id="pair_pieces", responses=PiecesSerializer)
+    def get(self, request: Request, pk: int) -> Response:
+        """The pieces of tissue on both slides, the largest first, as the newest alignment saw them."""
+        pair = get_object_or_404(SlidePair.objects.visible_to(request.user), pk=pk)
+        return Response(services.pieces_of(pair))
 
 
 class AlignmentViewSet(JobViewSet[PairAlignment]):

@@ -24,7 +24,9 @@ _STEPS = (1.0, 2.0, 5.0, 10.0)
 
 
 def error_map_bytes(errors: ErrorMap) -> bytes:
-    """npz with p90 (rows, cols) float32, origin (2,) and spacing () float64, all in fixed level-0 px."""
+    """npz with p90 (rows, cols) float32, origin (2,) and spacing () float64, all in fixed level-0 px; p90 is
+    UNMEASURED_PX where nothing is known.
+    """
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer, p90=errors.p90, origin=np.array(errors.origin), spacing=np.array(errors.spacing)
@@ -56,7 +58,7 @@ def figures(
     """expected_error_px and expected_error_um: {median, p90, worst} over the map's squares in the box; None
     where there is no map, or no um/px.
     """
-    values = np.empty(0) if errors is None or box is None else _known(_squares(errors, box))
+    values = np.empty(0) if errors is None or box is None else _known(errors, box)
     px = None
     if values.size:
         median, p90 = np.percentile(values, (50, 90))
@@ -70,7 +72,7 @@ def scale_top(errors: ErrorMap, box: Box, um_per_px: tuple[float, float] | None)
     """The value that the picture's brightest colour stands for, um (px where unknown): 1, 2 or 5 times a
     power of ten, with at least nineteen squares in twenty below it.
     """
-    values = _known(_squares(errors, box))
+    values = _known(errors, box)
     reach = float(np.percentile(values, 95)) * (um_of(um_per_px) or 1.0) if values.size else 0.0
     if reach <= 0:
         return 1.0
@@ -89,7 +91,7 @@ def picture(errors: ErrorMap, box: Box, um_per_px: tuple[float, float] | None) -
     row = _index(ys, errors.origin[1], errors.spacing, errors.p90.shape[0])
     column = _index(xs, errors.origin[0], errors.spacing, errors.p90.shape[1])
     values = errors.p90[row[:, None], column[None, :]]
-    known = np.isfinite(values)
+    known = errors.measured[row[:, None], column[None, :]]
     share = np.where(known, values, 0) * (um_of(um_per_px) or 1.0) / scale_top(errors, box, um_per_px)
     grey = np.clip(share * 255, 0, 255).astype(np.uint8)
     colour = cv2.applyColorMap(grey, cv2.COLORMAP_CIVIDIS)
@@ -103,18 +105,15 @@ def legend(errors: ErrorMap, box: Box, um_per_px: tuple[float, float] | None) ->
     return {"top": scale_top(errors, box, um_per_px), "unit": "px" if um_per_px is None else "um"}
 
 
-def _squares(errors: ErrorMap, box: Box) -> NDArray[np.float32]:
-    """The squares that the box touches."""
+def _known(errors: ErrorMap, box: Box) -> NDArray[np.float64]:
+    """What is known of the squares that the box touches."""
     rows, columns = errors.p90.shape
     last_x, last_y = np.nextafter((float(box.right), float(box.bottom)), -np.inf)
     left, right = _index(np.array((box.x, last_x)), errors.origin[0], errors.spacing, columns)
     top, bottom = _index(np.array((box.y, last_y)), errors.origin[1], errors.spacing, rows)
-    return errors.p90[top : bottom + 1, left : right + 1]
+    touched = np.s_[top : bottom + 1, left : right + 1]
+    return errors.p90[touched][errors.measured[touched]].astype(np.float64)
 
 
 def _index(position: NDArray[np.float64], origin: float, spacing: float, count: int) -> NDArray[np.intp]:
     return np.clip(np.floor((position - origin) / spacing), 0, count - 1).astype(np.intp)
-
-
-def _known(values: NDArray[np.float32]) -> NDArray[np.float64]:
-    return values[np.isfinite(values)].astype(np.float64)

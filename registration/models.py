@@ -78,7 +78,7 @@ class PairAlignment(Job):
     exclude_ihc = models.JSONField(default=list)
     section = models.JSONField(null=True)  # {"kind", "share", "message"}: what the evidence says
     scale = models.JSONField(default=dict)  # {"he", "ihc"}: um/px [x, y] or null that it was made with
-    pieces = models.JSONField(default=dict)  # {"he", "ihc"}: polygons of the pieces of tissue
+    pieces = models.JSONField(default=dict)  # {"he", "ihc"}: [{"number", "box", "outline", "area"}]
 
     objects = OwnedQuerySet["PairAlignment"].as_manager()
 

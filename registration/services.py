@@ -27,6 +27,7 @@ from registration.regions import (
 from registration.requests import (
     align_if_outdated,
     current_alignment,
+    pieces_of,
     request_alignment,
     request_archive,
     request_registration,
@@ -40,6 +41,7 @@ __all__ = [
     "delete_region",
     "grid_box",
     "move_region",
+    "pieces_of",
     "rename_region",
     "request_alignment",
     "request_archive",

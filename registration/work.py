@@ -27,6 +27,7 @@ from registration.constraints import constraints_of, landmark_residuals
 from registration.engine.config import preset
 from registration.engine.errors import EngineError
 from registration.engine.geometry import Box
+from registration.engine.pieces import find_pieces
 from registration.engine.pipeline import align_slides, register
 from registration.engine.result import Level, OnProgress, Reason, RegistrationResult, Verdict
 from registration.engine.source import PixelSource
@@ -51,6 +52,7 @@ def align(job: PairAlignment, on_progress: OnProgress) -> Outcome:
         result = align_slides(
             fixed.source, moving.source, preset("accurate"), on_progress, constraints=constraints
         )
+        pieces = {"he": _pieces(fixed.source), "ihc": _pieces(moving.source)}
     folder = _new_attempt_folder(job)
     write_alignment(folder, result)
     fields = {
@@ -60,6 +62,7 @@ def align(job: PairAlignment, on_progress: OnProgress) -> Outcome:
         "folder": storage.relative(folder),
         "section": section_record(result.section),
         "scale": scale,
+        "pieces": pieces,
     }
     return Outcome(fields, result.refused)
 
@@ -151,6 +154,19 @@ def _as_trusted_as(alignment: PairAlignment, result: RegistrationResult) -> Regi
     reason = Reason("alignment_refused", "The alignment of the two slides was refused.")
     verdict = Verdict(Level.REFUSED, (reason, *result.verdict.reasons))
     return dataclasses.replace(result, verdict=verdict)
+
+
+def _pieces(source: PixelSource) -> list[dict[str, Any]]:
+    """Of tissue, the largest first; area in level-0 px squared."""
+    return [
+        {
+            "number": piece.number,
+            "box": [piece.box.x, piece.box.y, piece.box.width, piece.box.height],
+            "outline": piece.outline.round(1).tolist(),
+            "area": round(piece.area),
+        }
+        for piece in find_pieces(source)
+    ]
 
 
 def _drawn_box(registration: Registration) -> Box | None:

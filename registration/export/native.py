@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from registration.artefacts import SlideInfo
+from registration.engine.expected import UNMEASURED_PX, patch_verdict
 from registration.engine.geometry import Box
 from registration.engine.patches import Patch, PatchGrid
 from registration.engine.resample import warp_region
-from registration.engine.result import OnProgress
+from registration.engine.result import Level, OnProgress
 from registration.engine.tissue import tissue_fraction
+from registration.errormaps import um_of
 from registration.export.blocks import blocks, cut, in_order
 from registration.export.manifest import Row, Trust, manifest_csv, manifest_row
 from registration.export.pictures import jpeg, png, preview_pair, side_by_side
@@ -25,6 +26,8 @@ LEAST_TISSUE = 0.05
 OUTSIDE = "outside_moving"
 EMPTY = "no_tissue"
 _OVERVIEW_PX = 1024
+#: The reason that says that single cells were not matched.
+REGION_LEVEL = "region_level_accuracy"
 
 
 @dataclass(frozen=True)
@@ -86,11 +89,20 @@ def _pairs(request: ExportRequest, block: Box, patches: tuple[Patch, ...]) -> It
 
 
 def _trust(request: ExportRequest, box: Box) -> Trust:
-    """What is known of one patch; where nothing is known of it alone, the region's verdict stands."""
+    """The region's verdict where there is no map, refused where the map is blank."""
+    region: str = request.record["verdict"]
     if request.expected is None:
-        return Trust(None, request.record["verdict"])
+        return Trust(None, region)
     expected = request.expected.over(box)
-    return Trust(expected if math.isfinite(expected) else None, request.record["verdict"])
+    if expected >= UNMEASURED_PX:
+        return Trust(None, Level.REFUSED)
+    um = um_of(request.fixed.source.um_per_px)
+    verdict = patch_verdict(expected * (um or 1.0), um is not None, cells_match=_cells_match(request))
+    return Trust(expected, region if region == Level.REFUSED else verdict)
+
+
+def _cells_match(request: ExportRequest) -> bool:
+    return all(reason["code"] != REGION_LEVEL for reason in request.record["reasons"])
 
 
 def roi_geojson(request: ExportRequest) -> bytes:

@@ -136,7 +136,7 @@ def test_the_sections_found_are_shown_beside_those_declared(api: Api, rows: Rows
     assert (declared.status_code, declared.json()["sections"]) == (200, "same")
     section = api.get(url).json()["section"]
     assert section["declared"] == "same"
-    assert "two consecutive sections" in section["disagreement"]
+    assert "consecutive sections" in section["disagreement"]
     api.send("PATCH", f"/api/pairs/{rows.pair.pk}/", {"sections": "consecutive"})
     assert api.get(url).json()["section"]["disagreement"] == ""
 
@@ -144,3 +144,17 @@ def test_the_sections_found_are_shown_beside_those_declared(api: Api, rows: Rows
 def test_a_declaration_that_does_not_exist_is_refused(api: Api, rows: Rows) -> None:
     response = api.send("PATCH", f"/api/pairs/{rows.pair.pk}/", {"sections": "neighbours"})
     assert_error(response, 400, "invalid_choice", "sections")
+
+
+def test_pieces_are_those_of_the_newest_finished_version(api: Api, rows: Rows) -> None:
+    url = f"/api/pairs/{rows.pair.pk}/pieces/"
+    assert api.get(url).json() == {"version": None, "he": [], "ihc": []}
+    piece = {"number": 1, "box": [0, 0, 100, 100], "outline": SQUARE, "area": 9000.0}
+    PairAlignment.objects.update(pieces={"he": [piece], "ihc": []})
+    post(api, rows, {})  # version 2, not finished
+    found = api.get(url).json()
+    assert found == {"version": 1, "he": [piece], "ihc": []}
+    taken = post(api, rows, {"exclude_he": [found["he"][0]["outline"]]})
+    assert_error(taken, 400, "alignment_busy")
+    finish(2)
+    assert post(api, rows, {"exclude_he": [found["he"][0]["outline"]]}).status_code == 202

@@ -68,6 +68,7 @@ MATRIX: dict[str, list[Row]] = {
         _own("GET", "/api/pairs/{pair}/alignments/"),
         _own("POST", "/api/pairs/{pair}/alignments/", 202),
     ],
+    "api/pairs/<int:pk>/pieces/": [_own("GET", "/api/pairs/{pair}/pieces/")],
     "api/alignments/<int:pk>/": [_own("GET", "/api/alignments/{alignment}/")],
     "api/alignments/<int:pk>/cancel/": [_own("POST", "/api/alignments/{alignment}/cancel/", 400)],
     "api/alignments/<int:pk>/retry/": [_own("POST", "/api/alignments/{alignment}/retry/", 400)],

@@ -29,11 +29,18 @@ def landmarks_file(folder: Path, phantom: Phantom, shift: float = 0.0) -> Path:
 def test_a_guided_region_says_its_expected_error_and_draws_a_report(
     phantom_pair: Phantom, tmp_path: Path, capsys: Capture
 ) -> None:
-    guided = ("--landmarks", landmarks_file(tmp_path, phantom_pair), "--exclude-fixed", "0,0,200,200")
-    guided += ("--exclude-moving", "0,0,50,60", "--exclude-fixed", "1900,0,100,100")
+    landmarks = ("--landmarks", landmarks_file(tmp_path, phantom_pair))
+    guided = (
+        "--exclude-fixed",
+        "0,0,200,200",
+        "--exclude-moving",
+        "0,0,50,60",
+        "--exclude-fixed",
+        "1900,0,100,100",
+    )
     out = tmp_path / "T.json"
     slides = ("register", phantom_pair.he, phantom_pair.ihc, "--roi", "700,700,512,512", "--json")
-    done = run_here(capsys, *slides, *guided, "--out", out, "--report", tmp_path / "report")
+    done = run_here(capsys, *slides, *landmarks, *guided, "--out", out, "--report", tmp_path / "report")
     assert done.returncode == 0, done.stderr
     record = last_json(done)
     assert record["verdict"] in ("good", "check")

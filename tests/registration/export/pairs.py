@@ -59,8 +59,8 @@ def result(box: Box | None = BOX, level: Level = Level.GOOD) -> RegistrationResu
 
 def error_map() -> ErrorMap:
     """Squares of 128 px that do not begin where the region does; one column and row beyond it."""
-    values = np.random.default_rng(5).uniform(0.5, 9.0, (7, 7)).astype(np.float32)
-    return ErrorMap(values, (-10.0, 0.0), 128.0)
+    values = np.random.default_rng(5).uniform(2.0, 9.0, (7, 7)) * np.linspace(0.1, 1, 7)
+    return ErrorMap(values.astype(np.float32), (-10.0, 0.0), 128.0)
 
 
 def request(layout: str = "native", **changes: Any) -> ExportRequest:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from registration.engine.errors import EngineError
-from registration.engine.expected import ErrorMap
+from registration.engine.expected import UNMEASURED_PX, ErrorMap
 from registration.engine.geometry import Box
 from registration.errormaps import (
     error_map_bytes,
@@ -20,10 +20,11 @@ from registration.errormaps import (
 )
 
 BOX = Box(100, 200, 400, 200)
-NAN = float("nan")
 #: Two rows and four columns of squares that cover BOX exactly, and one more column beyond it.
 MAP = ErrorMap(
-    np.array([[1, 2, 3, NAN, 99], [4, 4, 4, 4, 99]], np.float32), (float(BOX.x), float(BOX.y)), 100.0
+    np.array([[1, 2, 3, UNMEASURED_PX, 99], [4, 4, 4, 4, 99]], np.float32),
+    (float(BOX.x), float(BOX.y)),
+    100.0,
 )
 
 
@@ -36,7 +37,9 @@ def test_figures_count_the_squares_of_the_region_that_are_known() -> None:
     assert figures(MAP, BOX, None)["expected_error_um"] is None
 
 
-@pytest.mark.parametrize("errors", [None, ErrorMap(np.full((2, 4), NAN, np.float32), (100.0, 200.0), 100.0)])
+@pytest.mark.parametrize(
+    "errors", [None, ErrorMap(np.full((2, 4), UNMEASURED_PX, np.float32), (100.0, 200.0), 100.0)]
+)
 def test_nothing_known_gives_no_figures(errors: ErrorMap | None) -> None:
     assert figures(errors, BOX, (0.5, 0.5)) == {"expected_error_px": None, "expected_error_um": None}
 
@@ -50,7 +53,7 @@ def test_the_picture_shows_each_square_in_its_place_and_nothing_where_nothing_is
     scale = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_CIVIDIS)[:, 0]
     for row, column in np.ndindex(2, 4):
         pixel = rgba[row * 100 + 50, column * 100 + 50]
-        if np.isnan(MAP.p90[row, column]):
+        if MAP.p90[row, column] == UNMEASURED_PX:
             assert pixel[3] == 0
         else:
             shown = scale[min(255, int(MAP.p90[row, column] * 0.5 / 2.0 * 255))]

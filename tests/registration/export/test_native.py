@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from registration.archives import ExportReport, export
 from registration.artefacts import SlideInfo
+from registration.engine.expected import PATCH_GOOD_UM, UNMEASURED_PX
 from registration.engine.geometry import Box
 from registration.engine.patches import PatchGrid
 from registration.engine.tissue import tissue_fraction
 from registration.engine.transforms import load_transform
 from registration.errormaps import load_error_map
+from registration.export.native import REGION_LEVEL
 from tests.registration.export.pairs import BOX, error_map, naive_warp, phantom, request, slide
 
 PLACE = ["stem", "col", "row", "fixed_x", "fixed_y", "fixed_width", "fixed_height"]
@@ -121,30 +123,48 @@ def test_um_per_px_is_empty_where_unknown(tmp_path: Path) -> None:
     assert {row["um_per_px"] for row in found} == {""}
     assert "expected_error_um" not in found[0]
     for row in found:
-        assert float(row["expected_error_px"]) == pytest.approx(_largest_error(box_of(row)), abs=1e-3)
+        assert float(row["expected_error_px"]) == pytest.approx(_expected_error(box_of(row)), abs=1e-3)
 
 
-def _largest_error(box: Box) -> float:
-    """By looking at every px of the patch, fixed level-0 px."""
+def _expected_error(box: Box) -> float:
+    """Of nine in ten of the squares in which a px of the patch lies, fixed level-0 px."""
     errors = error_map()
     xs, ys = np.arange(box.x, box.right), np.arange(box.y, box.bottom)
     columns = ((xs - errors.origin[0]) // errors.spacing).astype(int)
     lines = ((ys - errors.origin[1]) // errors.spacing).astype(int)
-    return float(errors.p90[np.ix_(lines, columns)].max())
+    squares = errors.p90[np.ix_(np.unique(lines), np.unique(columns))]
+    return float(np.quantile(squares, 0.9, method="higher"))
 
 
-def test_the_manifest_states_the_largest_expected_error_of_each_patch(
+def test_the_manifest_states_the_expected_error_and_verdict_of_each_patch(
     exported: tuple[Path, ExportReport],
 ) -> None:
     folder, _ = exported
     found = rows(folder)
     for row in found:
-        assert float(row["expected_error_um"]) == pytest.approx(0.25 * _largest_error(box_of(row)), abs=1e-3)
+        assert float(row["expected_error_um"]) == pytest.approx(0.25 * _expected_error(box_of(row)), abs=1e-3)
+        assert row["verdict"] == ("good" if float(row["expected_error_um"]) <= PATCH_GOOD_UM else "check")
     assert len({row["expected_error_um"] for row in found}) > 5  # or this map would test nothing
+    assert {row["verdict"] for row in found} == {"good", "check"}
     stored = load_error_map(folder / "expected.npz")
     assert stored is not None
     assert np.array_equal(stored.p90, error_map().p90)
     assert (stored.origin, stored.spacing) == (error_map().origin, error_map().spacing)
+
+
+def test_no_patch_is_better_than_its_region(tmp_path: Path) -> None:
+    refused, regional = (dict(request().record) for _ in range(2))
+    refused["verdict"] = "refused"
+    regional |= {"verdict": "check", "reasons": [{"code": REGION_LEVEL, "message": "Not cell by cell."}]}
+    for name, record in (("refused", refused), ("check", regional)):
+        export(tmp_path / name, replace(request(), record=record))
+        assert {row["verdict"] for row in rows(tmp_path / name)} == {name}
+
+
+def test_a_patch_of_which_nothing_is_known_is_refused(tmp_path: Path) -> None:
+    blank = replace(error_map(), p90=np.full((7, 7), UNMEASURED_PX, np.float32))
+    export(tmp_path / "out", replace(request(), expected=blank))
+    assert {(row["expected_error_um"], row["verdict"]) for row in rows(tmp_path / "out")} == {("", "refused")}
 
 
 def test_without_a_map_the_expected_error_is_empty_and_the_verdict_that_of_the_region(tmp_path: Path) -> None:
