@@ -38,6 +38,7 @@ class Peaks:
     """The best shift of each cell's window. All (rows, cols) of cells; shift has a last axis xy, px.
 
     score : correlation at the peak. curvature : how sharply it falls, per px^2, in the blunter direction.
+    gap : if asked for, how far the peak stands above the best score that is not beside it.
     usable : textured, valid, and the peak not at the edge of the search.
     textured : textured and valid, wherever the peak lies.
     """
@@ -45,11 +46,21 @@ class Peaks:
     shift: Plane
     score: Plane
     curvature: Plane
+    gap: Plane
     usable: Mask
     textured: Mask
 
 
-def match_cells(fixed: Channel, moving: Channel, valid: Plane, cell: int, reach: int, sigma: float) -> Peaks:
+def match_cells(
+    fixed: Channel,
+    moving: Channel,
+    valid: Plane,
+    cell: int,
+    reach: int,
+    sigma: float,
+    *,
+    with_gap: bool = False,
+) -> Peaks:
     """fixed : (h, w) uint8. moving : (h + 2 reach, w + 2 reach) uint8, aligned but for what is sought.
 
     valid : (rows, cols) float32, any size: over the same area, 1 where both images show scene. Content at x
@@ -68,12 +79,12 @@ def match_cells(fixed: Channel, moving: Channel, valid: Plane, cell: int, reach:
         scores, variance = _scores(f, m, cell, reach, sigma)
         inner = slice(first - above, last - above)
         textured = (variance[inner] >= SMALLEST_CONTRAST**2) & (share[first:last] >= VALID_NEEDED)
-        parts.append(_peaks(scores[:, inner], reach, textured))
+        parts.append(_peaks(scores[:, inner], reach, textured, with_gap))
     return _joined(parts)
 
 
 def _joined(parts: Sequence[Peaks]) -> Peaks:
-    columns = zip(*((p.shift, p.score, p.curvature, p.usable, p.textured) for p in parts), strict=True)
+    columns = zip(*((p.shift, p.score, p.curvature, p.gap, p.usable, p.textured) for p in parts), strict=True)
     return Peaks(*(np.concatenate(column) for column in columns))
 
 
@@ -149,7 +160,7 @@ def _blur(cells: Plane, sigma: float) -> Plane:
     return np.asarray(cv2.GaussianBlur(cells, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101), np.float32)
 
 
-def _peaks(scores: Plane, reach: int, textured: Mask) -> Peaks:
+def _peaks(scores: Plane, reach: int, textured: Mask, with_gap: bool) -> Peaks:
     side = 2 * reach + 1
     best = scores.argmax(axis=0)
     row, column = best // side, best % side
@@ -161,7 +172,17 @@ def _peaks(scores: Plane, reach: int, textured: Mask) -> Peaks:
     off_y, curve_y = _parabola(_at(scores, centre - side), middle, _at(scores, centre + side))
     shift = np.stack((column - reach + off_x * inside, row - reach + off_y * inside), axis=-1)
     curvature = np.where(inside, np.minimum(curve_x, curve_y), 0).astype(np.float32)
-    return Peaks(shift.astype(np.float32), peak, curvature, inside & textured, textured)
+    gap = peak - _second(scores, row, column, side) if with_gap else np.zeros_like(peak)
+    return Peaks(shift.astype(np.float32), peak, curvature, gap, inside & textured, textured)
+
+
+def _second(scores: Plane, row: NDArray[np.int64], column: NDArray[np.int64], side: int) -> Plane:
+    """The best score at least two px from the peak, in x or in y; -1 where there is no such place."""
+    best = np.full(row.shape, -1, np.float32)
+    for index, (y, x) in enumerate(product(range(side), repeat=2)):
+        apart = (np.abs(row - y) > 1) | (np.abs(column - x) > 1)
+        np.maximum(best, scores[index], out=best, where=apart)
+    return best
 
 
 def _at(scores: Plane, index: NDArray[np.int64]) -> Plane:

@@ -2,45 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from registration.engine.config.levelzero import CostPass, LevelZeroConfig
+from registration.engine.cellevidence import CellEvidence
+from registration.engine.config.levelzero import LevelZeroConfig
 from registration.engine.costvolume import Peaks, match_cells
-from registration.engine.geometry import point_from_index
-from registration.engine.nonrigid import Grid, Matches, Nodes, fit_field, smallest_jacobian
+from registration.engine.geometry import Box, point_from_index
+from registration.engine.nonrigid import Grid, Matches, Nodes, Pins, fit_field
 from registration.engine.region import Region, warped
+from registration.engine.rigidity import fit_rigidly
+from registration.engine.workingscale import Step
 
 #: Below this correlation a window's peak is worth nothing.
 SCORE_FLOOR = 0.15
 #: Curvature (per px^2) from which a peak counts as sharp.
 SHARP = 0.05
-#: The least the field may shrink an area to.
-SMALLEST_JACOBIAN = 0.4
-#: A free peak this close to the held-out prediction agrees with it (level-0 px).
-AGREEMENT_PX = 2.0
-_STIFFER = (1.0, 10.0, 100.0, 1000.0)
 _FOLDS = 4
-_FOLD_BLOCK_PX = 192
+#: Cells are held out in squares of so many node squares.
+_FOLD_NODES = 3
+
+Tick = Callable[[float], None]
 
 
 @dataclass(frozen=True)
 class FieldFit:
-    """nodes : displacements, level-0 px. matches : of the last pass; of the check where they were lost.
-    held_out : (rows, cols) distance of each match from a field fitted without it and its neighbours, level-0
-    px. agreeing : share of the textured windows whose free peak in the check is predicted that way. windows :
-    how many there are. stiffened : whether the field had to be made stiffer so as not to fold.
+    """nodes : displacements before the region's affine, working px. matches : of the last pass, working px
+    from the fit's corner. cells : what a person may be told about each of them. agreeing : share of the
+    textured windows whose free match in the check lies where the field predicts it. windows : how many there
+    are. stiffened : share of the nodes where the field had to be made stiffer, so as not to fold or smear
+    nuclei.
     """
 
     grid: Grid
     nodes: Nodes
     matches: Matches
-    held_out: NDArray[np.float64]
+    cells: CellEvidence
     agreeing: float
     windows: int
-    stiffened: bool
+    stiffened: float
 
     @property
     def kept(self) -> NDArray[np.bool_]:
@@ -48,97 +51,138 @@ class FieldFit:
         return self.matches.weight > 0
 
 
-def fit_region(region: Region, config: LevelZeroConfig) -> FieldFit:
-    """The field over the region. Never fails: without matches it is zero, and `agreeing` says so."""
+def fit_region(
+    region: Region,
+    config: LevelZeroConfig,
+    pins: Pins | None = None,
+    tick: Tick = lambda fraction: None,
+) -> FieldFit:
+    """The field over the region. Never fails: without matches it is the start's, and `agreeing` says so.
+
+    pins : working px from the region's corner.
+    """
     height, width = region.fixed.shape
-    grid = Grid.over(width, height, config.node_spacing)
-    nodes, stiffened = grid.zeros(), False
-    for step in usable_passes(config, min(height, width)):
-        matches = as_matches(match_pass(region, grid, nodes, step), grid, nodes, step)
-        nodes, harder = _fit_without_folds(grid, matches, nodes, config, step)
-        stiffened = stiffened or harder
-    distance = _held_out(grid, matches, nodes, config, step)
-    wide = match_pass(region, grid, nodes, config.check)
-    wide_matches = as_matches(wide, grid, nodes, config.check)
-    wide_distance = _held_out(grid, wide_matches, nodes, config, config.check)
-    hits = (wide_matches.weight > 0) & (wide_distance <= AGREEMENT_PX)
-    textured = int(wide.textured.sum())
-    lost = (wide_matches.weight > 0) & ~hits
-    return FieldFit(
-        grid,
-        nodes,
-        _replaced(matches, wide_matches, lost),
-        np.where(lost, wide_distance, distance),
-        float(hits.sum()) / max(1, textured),
-        textured,
-        stiffened,
+    grid = Grid.over(width, height, region.scale.spacing(config))
+    nodes = _started(region, grid, pins, config)
+    steps = usable_steps(region, config)
+    stiffened = np.zeros((grid.rows, grid.columns), np.bool_)
+    for done, step in enumerate(steps):
+        tick(done / (len(steps) + 2))
+        peaks = match_pass(region, grid, nodes, step, with_gap=step is steps[-1])
+        matches = as_matches(peaks, grid, nodes, step)
+        robust_px = config.robust_px * step.downsample
+        nodes, stiffened = fit_rigidly(
+            grid, matches, nodes, config.bending, robust_px, config.largest_strain, pins
+        )
+    tick(len(steps) / (len(steps) + 2))
+    wide, distance = _wide_look(region, grid, nodes, config)
+    tick((len(steps) + 1) / (len(steps) + 2))
+    held_out, half = _left_out(grid, matches, nodes, config, robust_px, pins)
+    hits = distance <= config.agreement_um / region.scale.um
+    windows = int(wide.textured.sum())
+    unit = region.scale.downsample
+    cells = CellEvidence(
+        matches.xs * unit,
+        matches.ys * unit,
+        held_out * unit,
+        distance * unit,
+        half * unit,
+        np.where(peaks.textured, peaks.score, 0).astype(np.float64),
+        np.where(peaks.textured, peaks.curvature, 0).astype(np.float64),
+        np.where(peaks.textured, peaks.gap, 0).astype(np.float64),
+        matches.weight,
+        peaks.textured,
     )
+    agreeing = float(hits.sum()) / max(1, windows)
+    return FieldFit(grid, nodes, matches, cells, agreeing, windows, float(stiffened.mean()))
 
 
-def _replaced(matches: Matches, others: Matches, where: NDArray[np.bool_]) -> Matches:
-    return Matches(
-        matches.xs,
-        matches.ys,
-        np.where(where[..., None], others.target, matches.target),
-        np.where(where, others.weight, matches.weight),
-    )
+def usable_steps(region: Region, config: LevelZeroConfig) -> list[Step]:
+    """The passes with at least two cells across the region; at least the last one."""
+    steps, side = region.scale.steps(config), min(region.fixed.shape)
+    return [step for step in steps if side >= 2 * step.cell_px] or [steps[-1]]
 
 
-def usable_passes(config: LevelZeroConfig, side: int) -> list[CostPass]:
-    """The passes with at least two cells across a region of `side` px; at least the last one."""
-    fitting = [step for step in config.passes if side >= 2 * step.cell * step.downsample]
-    return fitting or [config.passes[-1]]
-
-
-def match_pass(region: Region, grid: Grid, nodes: Nodes, step: CostPass) -> Peaks:
+def match_pass(region: Region, grid: Grid, nodes: Nodes, step: Step, *, with_gap: bool = False) -> Peaks:
     """Free peaks around the field so far."""
     fixed = region.fixed_at(step.downsample)
     size = (fixed.shape[0], fixed.shape[1])
     moving = warped(region, grid, nodes, step.downsample, size, step.reach)
-    return match_cells(fixed, moving, region.valid, step.cell, step.reach, step.sigma)
+    return match_cells(fixed, moving, region.valid, step.cell, step.reach, step.sigma, with_gap=with_gap)
 
 
-def as_matches(peaks: Peaks, grid: Grid, nodes: Nodes, step: CostPass) -> Matches:
+def as_matches(peaks: Peaks, grid: Grid, nodes: Nodes, step: Step) -> Matches:
     """The peaks as total displacements with weights."""
-    spacing = step.cell * step.downsample
     rows, columns = peaks.score.shape
-    xs, ys = (point_from_index(np.arange(count), spacing) for count in (columns, rows))
+    xs, ys = (point_from_index(np.arange(count), step.cell_px) for count in (columns, rows))
     target = grid.evaluate(nodes, xs, ys) + step.downsample * peaks.shift.astype(np.float64)
     certainty = np.clip((peaks.score - SCORE_FLOOR) / 0.5, 0, 1) * np.clip(peaks.curvature / SHARP, 0, 1)
     weight = np.where(peaks.usable, certainty, 0).astype(np.float64)
     return Matches(xs, ys, target, weight)
 
 
-def _fit_without_folds(
-    grid: Grid, matches: Matches, start: Nodes, config: LevelZeroConfig, step: CostPass
-) -> tuple[Nodes, bool]:
-    """The fit, made stiffer until nothing folds; the start where even that does not help."""
-    for factor in _STIFFER:
-        nodes = fit_field(grid, matches, start, config.bending * factor, config.robust_px * step.downsample)
-        if smallest_jacobian(grid, nodes) >= SMALLEST_JACOBIAN:
-            return nodes, factor > 1
-    return start, True
+def _started(region: Region, grid: Grid, pins: Pins | None, config: LevelZeroConfig) -> Nodes:
+    """The slide-level field's nodes, bent to the pins: the first pass only sees so far."""
+    nodes = region.started(grid.node_points()).reshape(grid.rows, grid.columns, 2)
+    if pins is None or len(pins) == 0:
+        return nodes
+    nothing = Matches(np.zeros(1), np.zeros(1), np.zeros((1, 1, 2)), np.zeros((1, 1)))
+    return fit_field(grid, nothing, nodes, config.bending, 1.0, pins=pins)
 
 
-def _held_out(
-    grid: Grid, matches: Matches, nodes: Nodes, config: LevelZeroConfig, step: CostPass
-) -> NDArray[np.float64]:
-    """Distances of matches from a field fitted without them and their neighbours.
+def _wide_look(
+    region: Region, grid: Grid, nodes: Nodes, config: LevelZeroConfig
+) -> tuple[Peaks, NDArray[np.float64]]:
+    """The check's peaks, and how far each lies from the field as it is, working px; NaN where there is none.
 
-    Cells are dealt in squares of 192 px to four folds; each fold is predicted from the other three.
+    Not from a field refitted to them: that would follow the matches of a lost fit and find nothing.
     """
-    fold = _folds(matches)
-    distance = np.full(matches.weight.shape, np.inf)
+    step = region.scale.check(config)
+    wide = match_pass(region, grid, nodes, step)
+    distance = step.downsample * np.hypot(wide.shift[..., 0], wide.shift[..., 1]).astype(np.float64)
+    return wide, np.where(wide.usable, distance, np.nan)
+
+
+def _left_out(
+    grid: Grid,
+    matches: Matches,
+    nodes: Nodes,
+    config: LevelZeroConfig,
+    robust_px: float,
+    pins: Pins | None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Distances of matches from a field fitted without them and their neighbours (NaN where there is none),
+    and between two fields that share no match; working px.
+
+    Cells are dealt in squares to four folds: each fold is predicted from the other three, and the two
+    diagonals are fitted apart.
+    """
+
+    def fitted(kept: NDArray[np.bool_]) -> Nodes:
+        part = Matches(matches.xs, matches.ys, matches.target, np.where(kept, matches.weight, 0))
+        again = fit_field(grid, part, nodes, config.bending, robust_px, rounds=1, pins=pins)
+        return grid.evaluate(again, matches.xs, matches.ys)
+
+    fold = _folds(grid, matches)
+    distance = np.full(matches.weight.shape, np.nan)
     for held in range(_FOLDS):
-        here = fold == held
-        kept = Matches(matches.xs, matches.ys, matches.target, np.where(here, 0, matches.weight))
-        fitted = fit_field(grid, kept, nodes, config.bending, config.robust_px * step.downsample, rounds=1)
-        gap = matches.target - grid.evaluate(fitted, matches.xs, matches.ys)
+        here = (fold == held) & (matches.weight > 0)
+        gap = matches.target - fitted(fold != held)
         distance[here] = np.hypot(gap[..., 0], gap[..., 1])[here]
-    return distance
+    diagonal = (fold == 0) | (fold == _FOLDS - 1)
+    apart = fitted(diagonal) - fitted(~diagonal)
+    return distance, np.hypot(apart[..., 0], apart[..., 1])
 
 
-def _folds(matches: Matches) -> NDArray[np.intp]:
-    rows = (matches.ys // _FOLD_BLOCK_PX).astype(np.intp)
-    columns = (matches.xs // _FOLD_BLOCK_PX).astype(np.intp)
+def _folds(grid: Grid, matches: Matches) -> NDArray[np.intp]:
+    rows, columns = (
+        (line // (_FOLD_NODES * grid.spacing)).astype(np.intp) for line in (matches.ys, matches.xs)
+    )
     return (2 * (rows % 2)[:, None] + (columns % 2)[None, :]).astype(np.intp)
+
+
+def inside(cells: CellEvidence, corner: tuple[int, int], box: Box) -> NDArray[np.bool_]:
+    """(rows, cols): the cells whose centre lies in `box`. corner : the cells', both fixed level-0 px."""
+    across = (cells.xs + corner[0] >= box.x) & (cells.xs + corner[0] < box.right)
+    down = (cells.ys + corner[1] >= box.y) & (cells.ys + corner[1] < box.bottom)
+    return np.logical_and(down[:, None], across[None, :])

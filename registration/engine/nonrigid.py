@@ -58,8 +58,14 @@ class Grid:
 
     def node_weights(self, matches: Matches) -> NDArray[np.float64]:
         """(rows, columns): the mean weight of the cells in each node's square."""
-        cells = max(1.0, (self.spacing / (2 * float(matches.xs[0]))) ** 2)
+        cells = _cells_per_square(self, matches)
         return _square_sums(self, matches, matches.weight) / cells
+
+    def at_cells(self, values: NDArray[np.float64], matches: Matches) -> NDArray[np.float64]:
+        """values : (rows, columns), per node. Returns what the node of each cell's square has."""
+        rows, columns = _square_of(self, matches)
+        found: NDArray[np.float64] = values[rows[:, None], columns[None, :]]
+        return found
 
     def zeros(self) -> Nodes:
         return np.zeros((self.rows, self.columns, 2))
@@ -172,7 +178,7 @@ def _gathered(
 ) -> tuple[NDArray[np.float64], Nodes]:
     """Each node's mean weight, and the weighted mean residual of the cells in its square."""
     total = _square_sums(grid, matches, weight)
-    cells = max(1.0, (grid.spacing / (2 * float(matches.xs[0]))) ** 2)
+    cells = _cells_per_square(grid, matches)
     pull = np.stack([_square_sums(grid, matches, weight * residual[..., i]) for i in (0, 1)], axis=-1)
     return total / cells, pull / np.maximum(total, 1e-9)[..., None]
 
@@ -190,9 +196,18 @@ def _pinned(
     return total + more, sums / np.maximum(total + more, 1e-9)[..., None]
 
 
+def _cells_per_square(grid: Grid, matches: Matches) -> float:
+    return max(1.0, (grid.spacing / max(1.0, 2 * float(matches.xs[0]))) ** 2)
+
+
+def _square_of(grid: Grid, matches: Matches) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Row and column of the node in whose square each line of cells lies."""
+    rows, columns = ((line // grid.spacing).astype(np.intp) + RIM for line in (matches.ys, matches.xs))
+    return rows, columns
+
+
 def _square_sums(grid: Grid, matches: Matches, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    rows = (matches.ys // grid.spacing).astype(np.intp) + RIM
-    columns = (matches.xs // grid.spacing).astype(np.intp) + RIM
+    rows, columns = _square_of(grid, matches)
     sums = np.zeros((grid.rows, grid.columns))
     np.add.at(sums, (rows[:, None], columns[None, :]), values)
     return sums

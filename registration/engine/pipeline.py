@@ -12,9 +12,10 @@ from registration.engine.config import RegistrationConfig
 from registration.engine.constraints import NO_CONSTRAINTS, Constraints, excluding
 from registration.engine.geometry import Box
 from registration.engine.inputs import check_box, frame, mean_um, scale_known
+from registration.engine.measuring import RegionTask
 from registration.engine.overviews import downsamples
 from registration.engine.quality import RegionEvidence, SlideEvidence, in_um, judge_region, judge_slides
-from registration.engine.regionfit import RegionFit, RegionTask, fit_similarity, fit_with_field
+from registration.engine.regionfit import RegionFit, fit_similarity, fit_with_field
 from registration.engine.report.recorder import NO_RECORDER, Recorder
 from registration.engine.result import OnProgress, RegistrationResult, no_progress
 from registration.engine.roialign import fit_roialign

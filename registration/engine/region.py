@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 
@@ -12,39 +12,48 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from registration.engine.geometry import Box, Size
-from registration.engine.matrices import Matrix, apply, between_scales, scaling, shift
+from registration.engine.counterstain import Counterstain, counterstain, hematoxylin_beside
+from registration.engine.geometry import Box, Points, Size, point_from_index
+from registration.engine.localstart import LocalStart
+from registration.engine.matrices import Matrix, apply, scaling, shift
 from registration.engine.nonrigid import Grid, Nodes
-from registration.engine.resample import lattice, moving_downsample, sample_lattice, warp_array
+from registration.engine.resample import lattice, moving_downsample, sample, sample_lattice
 from registration.engine.source import PixelSource
-from registration.engine.stains import Channel, hematoxylin
+from registration.engine.stains import Channel
 from registration.engine.tissue import tissue_mask
-from registration.engine.transforms import AffineTransform
+from registration.engine.workingscale import WorkingScale
 
-#: The moving image is held this much wider on each side (px at level 0): shifts up to it can be followed.
+#: The moving image is held this much wider on each side (working px): shifts up to it can be followed.
 MARGIN = 128
 COARSEST = 8
+#: px at 1 / COARSEST.
+_RIM = 4
 #: px between the points at which a warp is computed; in between it is linear.
 _LATTICE = 16
 _BLOCK = 1024
 _THREADS = 2
 
+Plane = NDArray[np.float32]
+
 
 @dataclass(frozen=True)
 class Region:
-    """box : fixed level-0 px. fixed : (h, w) uint8 hematoxylin. moving : the same of the moving slide, in its
-    own frame. to_moving : (3, 3), px from the box's corner to px of `moving`, both corner-based. valid,
-    tissue, fixed_tissue : (h / 8, w / 8) float32, 1 where both slides have pixels, where both show tissue,
-    and where the fixed one does.
+    """box : fixed level-0 px. start : where the level-0 stage begins. fixed : (h, w) uint8 hematoxylin at the
+    working scale. moving : the same of the moving slide, in its own frame, at about the same scale. to_moving
+    : (3, 3), working px from the box's corner to px of `moving`, both corner-based, without the start's
+    field. valid, tissue, fixed_tissue : (h / 8, w / 8) float32, 1 where both slides have pixels, where both
+    show tissue, and where the fixed one does.
     """
 
     box: Box
+    scale: WorkingScale
+    start: LocalStart
     fixed: Channel
     moving: Channel
     to_moving: Matrix
-    valid: NDArray[np.float32]
-    tissue: NDArray[np.float32]
-    fixed_tissue: NDArray[np.float32]
+    valid: Plane
+    tissue: Plane
+    fixed_tissue: Plane
 
     @cached_property
     def _fixed_pyramid(self) -> dict[int, Channel]:
@@ -62,33 +71,74 @@ class Region:
         """downsample : a power of 2 up to COARSEST."""
         return self._moving_pyramid[downsample]
 
+    def started(self, points: Points) -> Points:
+        """The displacement that the start's field gives `points` (N, 2), working px from the corner."""
+        scale = self.scale.downsample
+        return self.start.shift(points * scale + (self.box.x, self.box.y)) / scale
 
-def read_region(fixed: PixelSource, moving: PixelSource, affine: AffineTransform, box: Box) -> Region:
-    """Both slides' hematoxylin over `box`, read block by block, each slide in its own frame."""
-    downsample = moving_downsample(affine)
-    to_moving = scaling(1 / downsample) @ affine.matrix
+    def tissue_in(self, box: Box) -> float:
+        """Share of `box` (fixed level-0 px) that shows tissue in the fixed slide; a rim, into which the blur
+        of the mask carries what lies around, is left out where there is room.
+        """
+        unit = self.scale.downsample * COARSEST
+        rows, columns = self.fixed_tissue.shape
+        top, bottom = _without_rim(box.y - self.box.y, box.bottom - self.box.y, unit, rows)
+        left, right = _without_rim(box.x - self.box.x, box.right - self.box.x, unit, columns)
+        return float(self.fixed_tissue[top:bottom, left:right].mean())
+
+
+def _without_rim(start: int, stop: int, unit: int, limit: int) -> tuple[int, int]:
+    """From px to px of the small plane."""
+    first, last = start // unit, -(-stop // unit)
+    rim = _RIM if last - first > 4 * _RIM else 0
+    first = min(first + rim, limit - 1)
+    return first, max(first + 1, last - rim)
+
+
+def read_region(
+    fixed: PixelSource, moving: PixelSource, start: LocalStart, box: Box, scale: WorkingScale
+) -> Region:
+    """Both slides' hematoxylin over `box`, read block by block, each slide in its own frame.
+
+    box : fixed level-0 px, its corner a multiple of the scale's downsample.
+    """
+    unit = scale.downsample
+    work = Box(box.x // unit, box.y // unit, max(1, box.width // unit), max(1, box.height // unit))
+    downsample = moving_downsample(start.affine, unit)
+    to_moving = scaling(1 / downsample) @ start.affine.matrix @ scaling(unit)
     moving_size = Size(math.ceil(moving.width / downsample), math.ceil(moving.height / downsample))
-    twin = _twin(box, to_moving, moving_size)
-    needed = [block for block in _blocks(twin) if _near(block, box, to_moving)]
-    fixed_part, moving_part = _Canvas.empty(box.size), _Canvas.empty(twin.size)
+    margin = MARGIN + math.ceil(start.reach / unit)
+    twin = _twin(work, to_moving, moving_size, margin)
+    needed = [block for block in _blocks(twin) if _near(block, work, to_moving, margin)]
+    fixed_part, moving_part = (
+        _Canvas.empty(part.size, counterstain(source)) for part, source in ((work, fixed), (twin, moving))
+    )
     with ThreadPoolExecutor(_THREADS) as pool:
-        list(pool.map(lambda block: fixed_part.read(fixed, box, block, 1.0), _blocks(box)))
+        list(pool.map(lambda block: fixed_part.read(fixed, work, block, unit), _blocks(work)))
         list(pool.map(lambda block: moving_part.read(moving, twin, block, downsample), needed))
-    local = shift(-twin.x, -twin.y) @ to_moving @ shift(box.x, box.y)
-    small = between_scales(local, 1 / COARSEST, 1 / COARSEST)
-    size = Size(fixed_part.valid.shape[1], fixed_part.valid.shape[0])
-    valid, tissue = (
-        warp_array(plane, small, size, fill=0)[0] for plane in (moving_part.valid, moving_part.tissue)
+    region = Region(
+        box=box,
+        scale=scale,
+        start=start,
+        fixed=fixed_part.channel,
+        moving=moving_part.channel,
+        to_moving=shift(-twin.x, -twin.y) @ to_moving @ shift(work.x, work.y),
+        valid=fixed_part.valid,
+        tissue=fixed_part.tissue,
+        fixed_tissue=fixed_part.tissue,
     )
-    return Region(
-        box,
-        fixed_part.channel,
-        moving_part.channel,
-        local,
-        fixed_part.valid * valid,
-        fixed_part.tissue * tissue,
-        fixed_part.tissue,
-    )
+    where = _small_points(region)
+    valid, tissue = (sample(plane, where, fill=0)[0] for plane in (moving_part.valid, moving_part.tissue))
+    return replace(region, valid=fixed_part.valid * valid, tissue=fixed_part.tissue * tissue)
+
+
+def _small_points(region: Region) -> Points:
+    """(h / 8, w / 8, 2): where the moving slide's small planes show what the fixed slide's do."""
+    rows, columns = region.fixed_tissue.shape
+    xs, ys = (point_from_index(np.arange(count), COARSEST) for count in (columns, rows))
+    points = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
+    mapped = apply(region.to_moving, points + region.started(points)) / COARSEST
+    return mapped.reshape(rows, columns, 2)
 
 
 def warped(
@@ -118,14 +168,15 @@ class _Canvas:
     """Block by block filled: hematoxylin, and at 1 / COARSEST validity and tissue."""
 
     channel: Channel
-    valid: NDArray[np.float32]
-    tissue: NDArray[np.float32]
+    valid: Plane
+    tissue: Plane
+    beside: Counterstain
 
     @classmethod
-    def empty(cls, size: Size) -> _Canvas:
+    def empty(cls, size: Size, beside: Counterstain) -> _Canvas:
         small = (-(-size.height // COARSEST), -(-size.width // COARSEST))
         channel = np.zeros((size.height, size.width), np.uint8)
-        return cls(channel, np.zeros(small, np.float32), np.zeros(small, np.float32))
+        return cls(channel, np.zeros(small, np.float32), np.zeros(small, np.float32), beside)
 
     def read(self, source: PixelSource, box: Box, block: Box, downsample: float) -> None:
         """box : what the canvas shows, block : a part of it; px at `downsample`."""
@@ -133,7 +184,7 @@ class _Canvas:
             block.x * downsample, block.y * downsample, block.width, block.height, downsample
         )
         x, y = block.x - box.x, block.y - box.y
-        self.channel[y : y + block.height, x : x + block.width] = hematoxylin(rgb)
+        self.channel[y : y + block.height, x : x + block.width] = hematoxylin_beside(rgb, self.beside)
         size = (-(-block.width // COARSEST), -(-block.height // COARSEST))
         top, left = y // COARSEST, x // COARSEST
         part = (slice(top, top + size[1]), slice(left, left + size[0]))
@@ -142,12 +193,12 @@ class _Canvas:
         self.tissue[part] = tissue_mask(small, self.valid[part] > 0.5)
 
 
-def _twin(box: Box, to_moving: Matrix, size: Size) -> Box:
-    """The px of the moving slide that the region and MARGIN around it can need; at least one.
+def _twin(box: Box, to_moving: Matrix, size: Size, margin: int) -> Box:
+    """The px of the moving slide that the region and `margin` around it can need; at least one.
 
-    to_moving : from fixed level-0 px to those px. size : of the moving slide, in those px.
+    box : working px. to_moving : from those to px of the moving slide. size : of that slide, in its px.
     """
-    around = Box(box.x - MARGIN, box.y - MARGIN, box.width + 2 * MARGIN, box.height + 2 * MARGIN)
+    around = Box(box.x - margin, box.y - margin, box.width + 2 * margin, box.height + 2 * margin)
     corners = apply(to_moving, around.corners())
     x, y = np.floor(corners.min(axis=0)).astype(int)
     right, bottom = np.ceil(corners.max(axis=0)).astype(int)
@@ -157,13 +208,13 @@ def _twin(box: Box, to_moving: Matrix, size: Size) -> Box:
     )
 
 
-def _near(block: Box, box: Box, to_moving: Matrix) -> bool:
-    """Whether a block of the moving slide can be needed for `box` and MARGIN around it."""
+def _near(block: Box, box: Box, to_moving: Matrix, margin: int) -> bool:
+    """Whether a block of the moving slide can be needed for `box` and `margin` around it."""
     corners = apply(np.asarray(np.linalg.inv(to_moving), np.float64), block.corners())
     left, top = corners.min(axis=0)
     right, bottom = corners.max(axis=0)
-    across = left < box.right + MARGIN and right > box.x - MARGIN
-    return bool(across and top < box.bottom + MARGIN and bottom > box.y - MARGIN)
+    across = left < box.right + margin and right > box.x - margin
+    return bool(across and top < box.bottom + margin and bottom > box.y - margin)
 
 
 def _blocks(box: Box) -> list[Box]:

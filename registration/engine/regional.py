@@ -7,21 +7,26 @@ each time searching as far as the last one errs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from registration.engine.affine import block_correction
+from registration.engine.affine import STRETCH_LIMITS, believable, block_correction, model_for
 from registration.engine.blockmatch import Agreement, Blocks, Layout, agreement, match_pulled
+from registration.engine.config.levelzero import UNKNOWN_UM, LevelZeroConfig
+from registration.engine.constraints import Landmarks
 from registration.engine.features import Overview, overview
-from registration.engine.geometry import Box, Size
-from registration.engine.matrices import Matrix, between_scales, shift
+from registration.engine.geometry import Box, Points, Size
+from registration.engine.inputs import mean_um
+from registration.engine.localstart import LocalStart, local_start
+from registration.engine.matrices import Matrix, apply, between_scales, shift
 from registration.engine.resample import warp_region
+from registration.engine.robust import Weights, cauchy, fit
 from registration.engine.source import PixelSource
-from registration.engine.transforms import AffineTransform
+from registration.engine.transforms import Transform
+from registration.engine.workingscale import power_of_2
 
-#: The finest scale, in level-0 px per px.
-FINEST = 8
 #: The region and its surroundings are looked at in at least this many px a side.
 CONTEXT_PX = 320
 FIT = Layout(tile=40, search=16, stride=20)
@@ -33,87 +38,141 @@ LARGE_JUDGE = Layout(tile=40, search=16, stride=48, start=9)
 TOLERANCE = 4.0
 #: Beyond this a refined affine needs no comparison with the one it came from.
 CLEAR_Z = 12.0
+_SCALES = (8.0, 4.0, 2.5, 2.0, 2.0)
 
 
 @dataclass(frozen=True)
 class RegionalFit:
-    """judged : free peaks at mid scale on a grid of their own. residuals_px : of those that agree."""
+    """start : for the level-0 stage. judged : free peaks at mid scale on a grid of their own. residuals_px :
+    of those that agree, fixed level-0 px. context : what was looked at last, fixed level-0 px.
+    """
 
-    affine: AffineTransform
+    start: LocalStart
     judged: Agreement
     residuals_px: tuple[float, ...]
+    context: Box
 
 
 def refit(
-    fixed: PixelSource, moving: PixelSource, start: AffineTransform, box: Box, coarse_downsample: float
+    fixed: PixelSource,
+    moving: PixelSource,
+    start: Transform,
+    box: Box,
+    coarse_downsample: float,
+    config: LevelZeroConfig,
+    landmarks: Landmarks,
+    tick: Callable[[float], None] = lambda fraction: None,
 ) -> RegionalFit:
-    """start : the slide-level affine. coarse_downsample : level-0 px per px of the overview that gave it."""
-    affine = start
-    best = RegionalFit(start, Agreement(0.0, 0.0, 0), ())
-    for downsample in downsamples(coarse_downsample):
-        best = _refit_once(fixed, moving, affine, box, downsample)
-        affine = best.affine
+    """start : the slide-level transform, an affine or an affine with a field; the field is kept, the affine
+    refitted beneath it. coarse_downsample : level-0 px per px of the overview that gave it.
+    """
+    size = Size(fixed.width, fixed.height)
+    steps = downsamples(coarse_downsample, finest_downsample(fixed, config))
+    local = local_start(start, _context(box, size, steps[0]))
+    best = RegionalFit(local, Agreement(0.0, 0.0, 0), (), box)
+    for done, downsample in enumerate(steps):
+        tick(done / len(steps))
+        best = _refit_once(fixed, moving, best.start, box, downsample, landmarks)
     return best
 
 
-def judge_around(fixed: PixelSource, moving: PixelSource, affine: AffineTransform, box: Box) -> RegionalFit:
-    """Free peaks around `affine`, which is left as it is."""
-    context = _context(box, Size(fixed.width, fixed.height), FINEST)
-    return _judge(_fixed_overview(fixed, context, FINEST), moving, affine, context)
+def judge_around(
+    fixed: PixelSource, moving: PixelSource, start: LocalStart, box: Box, config: LevelZeroConfig
+) -> RegionalFit:
+    """Free peaks around `start`, which is left as it is."""
+    downsample = finest_downsample(fixed, config)
+    context = _context(box, Size(fixed.width, fixed.height), downsample)
+    return _judge(_fixed_overview(fixed, context, downsample), moving, start, context)
 
 
-def downsamples(coarse: float) -> list[int]:
-    """From two thirds of the overview's down to FINEST, halving."""
-    steps = [FINEST]
+def finest_downsample(fixed: PixelSource, config: LevelZeroConfig) -> int:
+    """Level-0 px per px of the finest scale, a power of 2."""
+    return power_of_2(config.regional_um / (mean_um(fixed) if fixed.um_per_px else UNKNOWN_UM))
+
+
+def downsamples(coarse: float, finest: int) -> list[int]:
+    """From two thirds of the overview's down to the finest, halving."""
+    steps = [finest]
     while steps[-1] * 2 <= coarse / 1.5:
         steps.append(steps[-1] * 2)
     return steps[::-1]
 
 
 def _refit_once(
-    fixed: PixelSource, moving: PixelSource, affine: AffineTransform, box: Box, downsample: int
+    fixed: PixelSource, moving: PixelSource, start: LocalStart, box: Box, downsample: int, marks: Landmarks
 ) -> RegionalFit:
     context = _context(box, Size(fixed.width, fixed.height), downsample)
     image = _fixed_overview(fixed, context, downsample)
     layout = LARGE_FIT if _is_large(image) else FIT
-    before = _match(image, moving, affine, context, layout)
-    correction = block_correction(before, layout)
-    fitted = _corrected(affine, correction, context, downsample)
+    before = _match(image, moving, start, context, layout)
+    pinned = _marks_inside(start, marks, context, downsample)
+    correction = _pinned_correction(before, layout, *pinned)
+    fitted = start.corrected(_in_slide(correction, context, downsample))
     judged = _judge(image, moving, fitted, context)
-    if judged.judged.z >= CLEAR_Z:
+    if judged.judged.z >= CLEAR_Z or len(pinned[0]):
         return judged
-    return max(judged, _judge(image, moving, affine, context), key=lambda option: option.judged.z)
+    return max(judged, _judge(image, moving, start, context), key=lambda option: option.judged.z)
+
+
+def _marks_inside(
+    start: LocalStart, marks: Landmarks, context: Box, downsample: int
+) -> tuple[Points, Points, Weights]:
+    """Where landmarks lie in the context's image, where the start expects them, and their weights."""
+    inside = ((marks.fixed >= (context.x, context.y)) & (marks.fixed < (context.right, context.bottom))).all(
+        axis=1
+    )
+    points = marks.fixed[inside]
+    # start.affine (x + rest) is wanted at the landmark's partner: x is moved by what is missing before it.
+    wanted = start.affine.inverse()(marks.moving[inside]) - start.shift(points)
+    places, targets = ((ends - (context.x, context.y)) / downsample for ends in (points, wanted))
+    return places, targets, marks.weight[inside]
+
+
+def _pinned_correction(
+    blocks: Blocks, layout: Layout, places: Points, targets: Points, weight: Weights
+) -> Matrix:
+    """block_correction with landmarks, which no residual makes lose weight."""
+    if len(places) == 0:
+        return block_correction(blocks, layout)
+    model = model_for(len(blocks) + len(places)) or "shift"
+    points = np.concatenate((blocks.centres, places))
+    wanted = np.concatenate((blocks.centres + blocks.shifts, targets))
+    own = np.clip(blocks.score, 0.05, 1) ** 2
+    correction = fit(places, targets, weight, "shift")
+    for scale in _SCALES:
+        residual = np.linalg.norm(apply(correction, blocks.centres) - wanted[: len(blocks)], axis=1)
+        weights = np.concatenate((own * cauchy(residual, scale), weight))
+        correction = fit(points, wanted, weights, model)
+    return correction if believable(correction, STRETCH_LIMITS) else fit(places, targets, weight, "shift")
 
 
 def _is_large(image: Overview) -> bool:
     return min(image.shape) >= LARGE_PX
 
 
-def _judge(image: Overview, moving: PixelSource, affine: AffineTransform, context: Box) -> RegionalFit:
+def _judge(image: Overview, moving: PixelSource, start: LocalStart, context: Box) -> RegionalFit:
     layout = LARGE_JUDGE if _is_large(image) else JUDGE
-    blocks = _match(image, moving, affine, context, layout)
+    blocks = _match(image, moving, start, context, layout)
     distances = np.hypot(*blocks.shifts.T)
     near = distances[distances <= TOLERANCE] * image.downsample
-    return RegionalFit(affine, agreement(blocks, layout, TOLERANCE), tuple(near.tolist()))
+    return RegionalFit(start, agreement(blocks, layout, TOLERANCE), tuple(near.tolist()), context)
 
 
-def _match(
-    image: Overview, moving: PixelSource, affine: AffineTransform, context: Box, layout: Layout
-) -> Blocks:
+def _match(image: Overview, moving: PixelSource, start: LocalStart, context: Box, layout: Layout) -> Blocks:
     downsample = int(image.downsample)
     margin = layout.search * downsample
     around = Box(
         context.x - margin, context.y - margin, context.width + 2 * margin, context.height + 2 * margin
     )
-    pulled = overview(*warp_region(moving, affine, around, downsample), downsample)
+    pulled = overview(*warp_region(moving, start.transform, around, downsample), downsample)
     return match_pulled(image.feature, image.mask, pulled.feature, pulled.mask, layout)
 
 
-def _corrected(affine: AffineTransform, correction: Matrix, context: Box, downsample: int) -> AffineTransform:
+def _in_slide(correction: Matrix, context: Box, downsample: int) -> Matrix:
     """`correction` acts on px of the context's image; the result on fixed level-0 px."""
     at_level_0 = between_scales(correction, downsample, downsample)
-    in_slide = shift(context.x, context.y) @ at_level_0 @ shift(-context.x, -context.y)
-    return AffineTransform(affine.matrix @ in_slide, affine.fixed, affine.moving)
+    moved: Matrix = shift(context.x, context.y) @ at_level_0 @ shift(-context.x, -context.y)
+    return moved
 
 
 def _fixed_overview(fixed: PixelSource, context: Box, downsample: int) -> Overview:

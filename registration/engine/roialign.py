@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from registration.engine.geometry import Box, Points, Size, point_from_index
 from registration.engine.levelzero import fit_region
+from registration.engine.localstart import LocalStart, local_start
 from registration.engine.matrices import apply, shift
-from registration.engine.region import read_region
+from registration.engine.measuring import Measured, RegionTask, read_around
 from registration.engine.regional import judge_around
-from registration.engine.regionfit import RegionFit, RegionTask, listed_matches, region_evidence
+from registration.engine.regionfit import RegionFit, listed_matches, region_evidence
 from registration.engine.robust import MATCHES_NEEDED
 from registration.engine.source import PixelSource
 from registration.engine.stages import Stages
@@ -28,14 +29,15 @@ SMALLEST_SIDE = 96
 
 def fit_roialign(task: RegionTask, stages: Stages) -> RegionFit:
     """The peer's transform; the slide-level start where its keypoints give none."""
-    twin = twin_box(task.start, task.box, task.moving)
+    start = local_start(task.start, task.box).affine
+    twin = twin_box(start, task.box, task.moving)
     fixed = stages.run("reading the region", 0, lambda: _grey(task.fixed, task.box))
     moving = stages.run("reading the twin region", 10, lambda: _grey(task.moving, twin))
     matrix = stages.run(
         "matching keypoints", 20, lambda: partial_affine(fixed, moving, task.config.orb_features)
     )
-    affine = task.start if matrix is None else _in_slides(matrix, task, twin)
-    return stages.run("checking", 80, lambda: _judged(task, affine))
+    affine = start if matrix is None else _in_slides(matrix, start, task.box, twin)
+    return stages.run("checking", 80, lambda: _judged(task, affine, stages), until=100)
 
 
 def partial_affine(fixed: Grey, moving: Grey, features: int) -> NDArray[np.float64] | None:
@@ -75,16 +77,19 @@ def _grey(source: PixelSource, box: Box) -> Grey:
     return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def _in_slides(matrix: NDArray[np.float64], task: RegionTask, twin: Box) -> AffineTransform:
-    whole = shift(twin.x, twin.y) @ matrix @ shift(-task.box.x, -task.box.y)
-    return AffineTransform(whole, task.start.fixed, task.start.moving)
+def _in_slides(matrix: NDArray[np.float64], start: AffineTransform, box: Box, twin: Box) -> AffineTransform:
+    whole = shift(twin.x, twin.y) @ matrix @ shift(-box.x, -box.y)
+    return AffineTransform(whole, start.fixed, start.moving)
 
 
-def _judged(task: RegionTask, affine: AffineTransform) -> RegionFit:
+def _judged(task: RegionTask, affine: AffineTransform, stages: Stages) -> RegionFit:
     """Free matches around the transform: how far they lie from it is its error."""
-    mid = judge_around(task.fixed, task.moving, affine, task.box)
-    region = read_region(task.fixed, task.moving, affine, task.box)
-    field = fit_region(region, task.config.level_zero)
-    points, targets, _ = listed_matches(field, task.box)
+    config = task.config.level_zero
+    start = LocalStart(affine)
+    mid = judge_around(task.fixed, task.moving, start, task.box, config)
+    region = read_around(task, start)
+    field = fit_region(region, config, None, stages.tick)
+    points, targets, _ = listed_matches(region, field)
     distances = np.linalg.norm(apply(affine.matrix, points) - affine(targets), axis=1) / affine.scale
-    return RegionFit(affine, region_evidence(region, mid, field, distances))
+    evidence = region_evidence(task, Measured(mid, region, field), distances)
+    return RegionFit(affine, evidence, field.cells, (region.box.x, region.box.y), "peer")

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from registration.engine.config import RegistrationConfig
 from registration.engine.geometry import Box, Points, Size
 from registration.engine.inputs import mean_um
-from registration.engine.levelzero import fit_region
-from registration.engine.region import read_region
-from registration.engine.regional import refit
-from registration.engine.result import Section, SectionKind
+from registration.engine.measuring import RegionTask, measured
+from registration.engine.result import Section, SectionKind, no_progress
 from registration.engine.source import Mask, PixelSource
+from registration.engine.stages import Stages
 from registration.engine.tissue import tissue_mask
 from registration.engine.transforms import AffineTransform, Transform
 
@@ -160,8 +159,9 @@ def _agreeing(
     box: Box,
 ) -> float | None:
     """Share of the spot's cells that agree; None where too few have texture."""
-    fitted = refit(fixed, moving, start, box, coarse_downsample).affine
-    field = fit_region(read_region(fixed, moving, fitted, box), config.level_zero)
+    field = measured(
+        RegionTask(fixed, moving, box, start, coarse_downsample, config), Stages(no_progress)
+    ).field
     return field.agreeing if field.windows >= CELLS_NEEDED else None
 
 

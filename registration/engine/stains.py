@@ -16,25 +16,26 @@ Channel = NDArray[np.uint8]
 Density = NDArray[np.float32]
 
 _HED = np.array([(0.650, 0.704, 0.286), (0.072, 0.990, 0.105), (0.268, 0.570, 0.776)])
+#: (3, 3) rows of length 1: hematoxylin, eosin, DAB.
+STAIN_VECTORS = _HED / np.sqrt((_HED**2).sum(axis=1, keepdims=True))
 #: Optical density that fills the uint8 range of a hematoxylin image.
 HEMATOXYLIN_FULL_SCALE = 1.5
 _ROWS_AT_ONCE = 512
 
 
-def _density_table() -> Density:
-    """-log10 of the transmitted share for each grey level; level 0 counts as half a grey level."""
+def density_table() -> Density:
+    """(256,): -log10 of the transmitted share for each grey level; level 0 counts as half a grey level."""
     levels = np.arange(256, dtype=np.float64)
     return (-np.log10(np.maximum(levels, 0.5) / 255)).astype(np.float32)
 
 
 def _hematoxylin_row() -> NDArray[np.float64]:
     """The row of the unmixing matrix that gives hematoxylin from optical densities of R, G, B."""
-    vectors = _HED / np.linalg.norm(_HED, axis=1, keepdims=True)
-    row: NDArray[np.float64] = np.linalg.inv(vectors)[:, 0]
+    row: NDArray[np.float64] = np.linalg.inv(STAIN_VECTORS)[:, 0]
     return row
 
 
-_TABLE = _density_table()
+_TABLE = density_table()
 _HEMATOXYLIN_TABLE = (255 / HEMATOXYLIN_FULL_SCALE * _TABLE[:, None] * _hematoxylin_row()[None, :]).astype(
     np.float32
 )

@@ -1,0 +1,89 @@
+"""From a slide-level start to free matches of a region's cells: what all methods share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from registration.engine.config import RegistrationConfig
+from registration.engine.constraints import NO_CONSTRAINTS, Landmarks
+from registration.engine.geometry import Box, Size
+from registration.engine.levelzero import FieldFit, fit_region
+from registration.engine.localstart import LocalStart
+from registration.engine.nonrigid import Pins
+from registration.engine.region import Region, read_region
+from registration.engine.regional import RegionalFit, refit
+from registration.engine.source import PixelSource
+from registration.engine.stages import Stages
+from registration.engine.transforms import Transform
+from registration.engine.workingscale import WorkingScale, fit_box
+
+
+@dataclass(frozen=True)
+class RegionTask:
+    """box : fixed level-0 px. start : the slide-level transform, an affine or an affine with a field.
+    coarse_downsample : fixed level-0 px per px of its overview. landmarks : of the whole slide.
+    """
+
+    fixed: PixelSource
+    moving: PixelSource
+    box: Box
+    start: Transform
+    coarse_downsample: float
+    config: RegistrationConfig
+    landmarks: Landmarks = field(default_factory=lambda: NO_CONSTRAINTS.landmarks)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """mid : the start refitted around the region. region, field : of the box that the fit is made on, which
+    is the task's box and some more.
+    """
+
+    mid: RegionalFit
+    region: Region
+    field: FieldFit
+
+
+def measured(task: RegionTask, stages: Stages) -> Measured:
+    """Refits the start, reads the region and matches its cells."""
+    mid = stages.run("fitting the region", 0, lambda: refitted(task, stages), until=20)
+    region = stages.run("reading the region", 20, lambda: read_around(task, mid.start), until=55)
+    pins = pins_of(task.landmarks, region)
+    fit = stages.run(
+        "matching cells",
+        55,
+        lambda: fit_region(region, task.config.level_zero, pins, stages.tick),
+        until=90,
+    )
+    return Measured(mid, region, fit)
+
+
+def refitted(task: RegionTask, stages: Stages) -> RegionalFit:
+    return refit(
+        task.fixed,
+        task.moving,
+        task.start,
+        task.box,
+        task.coarse_downsample,
+        task.config.level_zero,
+        task.landmarks,
+        stages.tick,
+    )
+
+
+def read_around(task: RegionTask, start: LocalStart) -> Region:
+    """The region with its margin and context."""
+    config = task.config.level_zero
+    scale = WorkingScale.of(task.fixed, config)
+    box = fit_box(task.box, Size(task.fixed.width, task.fixed.height), scale, config)
+    return read_region(task.fixed, task.moving, start, box, scale)
+
+
+def pins_of(landmarks: Landmarks, region: Region) -> Pins:
+    """The landmarks inside the region's box, as displacements before its affine; working px."""
+    box, unit = region.box, region.scale.downsample
+    corner = (box.x, box.y)
+    inside = ((landmarks.fixed >= corner) & (landmarks.fixed < (box.right, box.bottom))).all(axis=1)
+    points = landmarks.fixed[inside]
+    wanted = region.start.affine.inverse()(landmarks.moving[inside]) - points
+    return Pins((points - corner) / unit, wanted / unit, landmarks.weight[inside])
