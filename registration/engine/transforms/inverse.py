@@ -51,6 +51,12 @@ def checked_inverse(transform: Transform) -> CheckedInverse:
     return _checked(transform, _inverse(transform, affine, field, box).transform, box)
 
 
+def folded_share(transform: Transform) -> float:
+    """Share (0 to 1) of the cells between the field's nodes that fold somewhere; 0 for an affine."""
+    _, field = split(transform)
+    return 0.0 if field is None else float(np.mean(areas(field.values, field.spacing) <= 0))
+
+
 def check_folding(field: DisplacementField) -> None:
     """Raises EngineError("field_folds") with the place of the worst fold."""
     smallest = areas(field.values, field.spacing)

@@ -44,7 +44,7 @@ def itk_files(transform: Transform, unit: Unit = "px") -> dict[str, bytes]:
     """
     affine, field = split(transform)
     fixed, moving = _scale(transform.fixed, unit), _scale(transform.moving, unit)
-    files = {AFFINE_NAME: _tfm(_physical(moving) @ affine.matrix @ np.linalg.inv(_physical(fixed)))}
+    files = {AFFINE_NAME: _tfm(_physical(moving) @ affine.matrix @ np.linalg.inv(_physical(fixed)), unit)}
     if field is not None:
         wide = carried_on(field, transform.fixed.size)
         origin = (np.array(wide.origin) - 0.5) * fixed
@@ -125,10 +125,11 @@ def _scale(frame: Frame, unit: Unit) -> Matrix:
     return np.array(frame.um_per_px)
 
 
-def _tfm(matrix: Matrix) -> bytes:
+def _tfm(matrix: Matrix, unit: Unit) -> bytes:
     numbers = [*matrix[:2, :2].ravel().tolist(), *matrix[:2, 2].tolist()]
     lines = (
         _TITLE,
+        f"#moving_from_fixed, {unit}, pixel centres at whole numbers",
         "#Transform 0",
         f"Transform: {_KINDS[0]}",
         f"Parameters: {' '.join(map(repr, numbers))}",
