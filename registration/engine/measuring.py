@@ -11,7 +11,7 @@ from registration.engine.levelzero import FieldFit, fit_region
 from registration.engine.localstart import LocalStart
 from registration.engine.nonrigid import Pins
 from registration.engine.region import Region, read_region
-from registration.engine.regional import RegionalFit, refit
+from registration.engine.regional import RegionalFit, refit, supported
 from registration.engine.source import PixelSource
 from registration.engine.stages import Stages
 from registration.engine.transforms import Transform
@@ -35,19 +35,29 @@ class RegionTask:
 
 @dataclass(frozen=True)
 class Measured:
-    """mid : the start refitted around the region. region, field : of the box that the fit is made on, which
-    is the task's box and some more.
+    """mids : the start refitted around the region, from coarse to fine. region, field : of the box that the
+    fit is made on, which is the task's box and some more.
     """
 
-    mid: RegionalFit
+    mids: tuple[RegionalFit, ...]
     region: Region
     field: FieldFit
+
+    @property
+    def finest(self) -> RegionalFit:
+        """Where the level-0 stage began."""
+        return self.mids[-1]
+
+    @property
+    def supported(self) -> RegionalFit:
+        """What the region's surroundings confirm, at the finest scale at which they do."""
+        return supported(self.mids)
 
 
 def measured(task: RegionTask, stages: Stages) -> Measured:
     """Refits the start, reads the region and matches its cells."""
-    mid = stages.run("fitting the region", 0, lambda: refitted(task, stages), until=20)
-    region = stages.run("reading the region", 20, lambda: read_around(task, mid.start), until=55)
+    mids = stages.run("fitting the region", 0, lambda: refitted(task, stages), until=20)
+    region = stages.run("reading the region", 20, lambda: read_around(task, mids[-1].start), until=55)
     pins = pins_of(task.landmarks, region)
     fit = stages.run(
         "matching cells",
@@ -55,10 +65,10 @@ def measured(task: RegionTask, stages: Stages) -> Measured:
         lambda: fit_region(region, task.config.level_zero, pins, stages.tick),
         until=90,
     )
-    return Measured(mid, region, fit)
+    return Measured(mids, region, fit)
 
 
-def refitted(task: RegionTask, stages: Stages) -> RegionalFit:
+def refitted(task: RegionTask, stages: Stages) -> tuple[RegionalFit, ...]:
     return refit(
         task.fixed,
         task.moving,

@@ -21,6 +21,7 @@ from registration.engine.geometry import Box, Points, Size
 from registration.engine.inputs import mean_um
 from registration.engine.localstart import LocalStart, local_start
 from registration.engine.matrices import Matrix, apply, between_scales, shift
+from registration.engine.quality import Z_NEEDED
 from registration.engine.resample import warp_region
 from registration.engine.robust import Weights, cauchy, fit
 from registration.engine.source import PixelSource
@@ -44,13 +45,14 @@ _SCALES = (8.0, 4.0, 2.5, 2.0, 2.0)
 @dataclass(frozen=True)
 class RegionalFit:
     """start : for the level-0 stage. judged : free peaks at mid scale on a grid of their own. residuals_px :
-    of those that agree, fixed level-0 px. context : what was looked at last, fixed level-0 px.
+    of those that agree, fixed level-0 px. context : what was looked at, fixed level-0 px, at `downsample`.
     """
 
     start: LocalStart
     judged: Agreement
     residuals_px: tuple[float, ...]
     context: Box
+    downsample: int
 
 
 def refit(
@@ -62,18 +64,30 @@ def refit(
     config: LevelZeroConfig,
     landmarks: Landmarks,
     tick: Callable[[float], None] = lambda fraction: None,
-) -> RegionalFit:
-    """start : the slide-level transform, an affine or an affine with a field; the field is kept, the affine
+) -> tuple[RegionalFit, ...]:
+    """One fit per scale, from coarse to fine; at least one.
+
+    start : the slide-level transform, an affine or an affine with a field; the field is kept, the affine
     refitted beneath it. coarse_downsample : level-0 px per px of the overview that gave it.
     """
     size = Size(fixed.width, fixed.height)
     steps = downsamples(coarse_downsample, finest_downsample(fixed, config))
     local = local_start(start, _context(box, size, steps[0]))
-    best = RegionalFit(local, Agreement(0.0, 0.0, 0), (), box)
+    fits: list[RegionalFit] = []
     for done, downsample in enumerate(steps):
         tick(done / len(steps))
-        best = _refit_once(fixed, moving, best.start, box, downsample, landmarks)
-    return best
+        fits.append(_refit_once(fixed, moving, local, box, downsample, landmarks))
+        local = fits[-1].start
+    return tuple(fits)
+
+
+def supported(fits: tuple[RegionalFit, ...]) -> RegionalFit:
+    """The fit at the finest scale whose free peaks agree; where there is none, the one they contradict least.
+
+    Of consecutive sections only the coarser scales show the same structures.
+    """
+    agreed = [each for each in fits if each.judged.z >= Z_NEEDED]
+    return agreed[-1] if agreed else max(fits, key=lambda each: each.judged.z)
 
 
 def judge_around(
@@ -155,7 +169,9 @@ def _judge(image: Overview, moving: PixelSource, start: LocalStart, context: Box
     blocks = _match(image, moving, start, context, layout)
     distances = np.hypot(*blocks.shifts.T)
     near = distances[distances <= TOLERANCE] * image.downsample
-    return RegionalFit(start, agreement(blocks, layout, TOLERANCE), tuple(near.tolist()), context)
+    return RegionalFit(
+        start, agreement(blocks, layout, TOLERANCE), tuple(near.tolist()), context, int(image.downsample)
+    )
 
 
 def _match(image: Overview, moving: PixelSource, start: LocalStart, context: Box, layout: Layout) -> Blocks:

@@ -51,7 +51,7 @@ def fit_with_field(task: RegionTask, stages: Stages) -> RegionFit:
     distances = found.field.cells.held_out_px[found.field.kept]
     evidence = region_evidence(task, found, distances)
     if not evidence.level_zero:
-        return _result(found.mid.start.transform, evidence, found, "region")
+        return _result(found.supported.start.transform, evidence, found, "region")
     if found.field.matches.weight.sum() < MATCHES_FOR_FIELD:
         return _similarity(task, found)
     return _result(affine_and_field(found.region, found.field), evidence, found, "field")
@@ -64,7 +64,7 @@ def fit_similarity(task: RegionTask, stages: Stages) -> RegionFit:
 
 def _similarity(task: RegionTask, found: Measured) -> RegionFit:
     points, targets, weights = listed_matches(found.region, found.field)
-    affine = found.mid.start.affine
+    affine = found.region.start.affine
     moving_points = affine(targets)
     matrix = _settled(points, moving_points, weights, affine, "similarity")
     distances = np.linalg.norm(apply(matrix, points) - moving_points, axis=1) / affine.scale
@@ -80,19 +80,19 @@ def _result(transform: Transform, evidence: RegionEvidence, found: Measured, mod
 
 def region_evidence(task: RegionTask, found: Measured, distances: NDArray[np.float64]) -> RegionEvidence:
     """distances : (N,) of the field's kept matches from the transform handed out, fixed level-0 px."""
-    region, field, mid = found.region, found.field, found.mid
+    region, field = found.region, found.field
     tissue = float(region.fixed_tissue.sum())
     evidence = RegionEvidence(
         tissue=region.tissue_in(task.box),
         overlap=float(region.tissue.sum()) / max(tissue, 1.0),
-        z=mid.judged.z,
+        z=found.supported.judged.z,
         agreeing=field.agreeing,
         windows=field.windows,
         error_px=None,
         stiffened=field.stiffened > _STIFFENED_SHARE,
     )
     if not evidence.level_zero:
-        return evidence.with_error(spread(np.array(mid.residuals_px)))
+        return evidence.with_error(spread(np.array(found.supported.residuals_px)))
     here = inside(field.cells, (region.box.x, region.box.y), task.box)[field.kept]
     weights = field.matches.weight[field.kept]
     here = here if here.sum() >= _MATCHES_FOR_RIGID else np.ones_like(here)

@@ -91,5 +91,5 @@ def _judged(task: RegionTask, affine: AffineTransform, stages: Stages) -> Region
     field = fit_region(region, config, None, stages.tick)
     points, targets, _ = listed_matches(region, field)
     distances = np.linalg.norm(apply(affine.matrix, points) - affine(targets), axis=1) / affine.scale
-    evidence = region_evidence(task, Measured(mid, region, field), distances)
+    evidence = region_evidence(task, Measured((mid,), region, field), distances)
     return RegionFit(affine, evidence, field.cells, (region.box.x, region.box.y), "peer")

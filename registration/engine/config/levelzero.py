@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from registration.engine.errors import EngineError
 
 #: What a level-0 px is taken for where nobody knows (40x).
 UNKNOWN_UM = 0.25
+
+_FAST_UM = 0.5
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,13 @@ class LevelZeroConfig:
     context_um: float = 256.0
     largest_strain: float = 0.25
     regional_um: float = 2.0
+
+    @classmethod
+    def fast(cls) -> LevelZeroConfig:
+        """Without full resolution: a quarter of the pixels."""
+        whole = cls()
+        passes = tuple(step for step in whole.passes if step.um_per_px >= _FAST_UM)
+        return replace(whole, finest_um=_FAST_UM, passes=passes)
 
     def __post_init__(self) -> None:
         numbers = [getattr(self, each.name) for each in fields(self) if each.name not in ("passes", "check")]
