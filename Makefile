@@ -23,8 +23,9 @@ lint: ## Formatting, types, import contracts, templates, migrations
 lock: ## Write the requirements locks anew from pyproject.toml
 	@scripts/lock
 
-bench-registration: ## Accuracy and speed of the registration methods
+bench-registration: ## Accuracy and speed of the registration methods and their peers
 	@scripts/setup --test
+	@scripts/setup-benchmark
 	@$(PYTHON_IN_VENV) -m benchmarks.registration $(ARGS)
 
 clean: ## Remove what was installed and built; keeps var/, your data

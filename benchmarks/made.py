@@ -1,0 +1,149 @@
+"""Cases that are drawn or bent here: phantoms, the random sweep, wrong pairs, large regions, lost fits."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+
+from benchmarks import real
+from benchmarks.case import OUT, Case, Truth, grid
+from registration.engine.geometry import Box, Size
+from registration.engine.source import PixelSource
+from registration.engine.synthetic import cases as swept
+from registration.engine.synthetic import phantom_arrays, write_phantom_pair
+from registration.engine.synthetic.cases import Material
+from registration.engine.transforms import AffineTransform, Transform
+from registration.engine.transforms.io import load_transform
+from viewer.wsi import open_slide
+
+#: No other part of the project draws these.
+SWEEP_SEED, WRONG_SEED = 20261, 20262
+PHANTOM_SIZE = 1536
+DEMO, DEMO_SIZE = OUT / "phantom", 12288
+#: Of phantoms that material is made of; every third shows consecutive sections.
+PHANTOMS = tuple(f"phantom {number}" for number in range(6))
+
+
+def phantom_names() -> tuple[str, ...]:
+    return ("upright", "turned", "mirrored", "scaled", "bent", "consecutive")
+
+
+def phantom_case(name: str) -> Case:
+    """A region in the middle of a phantom, 1024 x 1024 px."""
+    options: dict[str, dict[str, float]] = {
+        "upright": {"rotation": 0},
+        "turned": {"rotation": 143},
+        "mirrored": {"rotation": 71, "mirror": 1},
+        "scaled": {"rotation": -12, "scale": 1.4},
+        "bent": {"rotation": 8, "field_px": 12},
+        "consecutive": {"rotation": 25, "consecutive": 1},
+    }
+    pair = phantom_arrays(2048, 5100 + phantom_names().index(name), **options[name])  # type: ignore[arg-type]
+    return region(pair.he, pair.ihc, pair.truth, Box(512, 512, 1024, 1024))
+
+
+def region(
+    fixed: PixelSource, moving: PixelSource, truth: Transform, box: Box | None, start: Transform | None = None
+) -> Case:
+    """Measured every 16 px of the box, or every 64th of a whole slide."""
+    whole = Size(fixed.width, fixed.height)
+    points = grid(box or whole.box, 16.0 if box else whole.width / 64)
+    diagonal = Size(moving.width, moving.height).diagonal
+    return Case(fixed, moving, box, Truth(points, truth(points), diagonal), start=start)
+
+
+def demo_case(name: str) -> Case:
+    """name : the side of a square region in the middle of the demo pair's files, px; or "slides"."""
+    names = ("phantom-he.tiff", "phantom-ihc.tiff", "truth.json")
+    he, ihc, truth = (DEMO / file for file in names)
+    if not truth.is_file():
+        DEMO.mkdir(parents=True, exist_ok=True)
+        write_phantom_pair(DEMO, DEMO_SIZE)
+    box = None
+    if name != "slides":
+        side = int(name)
+        box = Box((DEMO_SIZE - side) // 2, (DEMO_SIZE - side) // 2, side, side)
+    return region(open_slide(he), open_slide(ihc), load_transform(truth), box)
+
+
+def sweep_names(count: int) -> tuple[str, ...]:
+    """ "number: material": the phantoms and the real pairs in turn."""
+    real_ones = [*real.real_material()]
+    return tuple(f"{number:03}: {_nth(number, real_ones)}" for number in range(count))
+
+
+def sweep_case(name: str) -> Case:
+    number, _, of = name.partition(": ")
+    case = swept.random_case((SWEEP_SEED, int(number)), material(of))
+    return _adopted(case)
+
+
+def wrong_names() -> tuple[str, ...]:
+    """Every fixed image with every other specimen's moving one, and both pairs of halves of each."""
+    of = [*real.real_material(), *real.fields(), *PHANTOMS[:3]]
+    mixtures = [f"{one} | {other}" for one in of for other in of if _specimen(one) != _specimen(other)]
+    return tuple(mixtures + [f"{one} | half {half}" for one in of for half in (0, 1)])
+
+
+def wrong_case(name: str) -> Case:
+    """Raises LookupError where the pair can't be cut into halves that have nothing in common."""
+    one, _, other = name.partition(" | ")
+    seed = WRONG_SEED + zlib.crc32(name.encode())
+    if other.startswith("half"):
+        halves = list(swept.wrong_cases([material(one)], seed))
+        if not halves:
+            raise LookupError("its halves are not the same halves on both slides")
+        return _adopted(halves[int(other[-1])])
+    pair = [material(one), material(other)]
+    wanted = f"{pair[0].name} against {pair[1].name}"
+    return _adopted(next(case for case in swept.wrong_cases(pair, seed) if case.name == wanted))
+
+
+def material(name: str) -> Material:
+    if name not in PHANTOMS:
+        return real.material(name)
+    number = PHANTOMS.index(name)
+    pair = phantom_arrays(PHANTOM_SIZE, 5200 + number, rotation=0, field_px=0, consecutive=number % 3 == 2)
+    return Material(name, name, pair.he, pair.ihc, pair.truth, same_section=number % 3 != 2)
+
+
+def lost_names() -> tuple[str, ...]:
+    return tuple(f"{off} px, {what}" for off in (60, 120, 240, 480) for what in ("phantom", real.RESTAINED))
+
+
+def lost_case(name: str) -> Case:
+    """A region whose registration starts that far from the truth, in another direction each time."""
+    off, _, what = name.partition(" px, ")
+    angle = zlib.crc32(name.encode()) % 360
+    away = float(off) * np.array((np.cos(np.radians(angle)), np.sin(np.radians(angle))))
+    if what == "phantom":
+        pair = phantom_arrays(2048, 5300 + int(off), rotation=25.0)
+        case = region(pair.he, pair.ihc, pair.truth, Box(512, 512, 1024, 1024))
+    else:
+        case = real.restained_case(name)
+    return _started(case, away)
+
+
+def _started(case: Case, away: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Case:
+    assert case.truth is not None
+    points, targets = case.truth.fixed, case.truth.moving + away
+    start = swept.from_landmarks("lost", "lost", case.fixed, case.moving, (points, targets)).moving_from_fixed
+    assert isinstance(start, AffineTransform)
+    return Case(case.fixed, case.moving, case.box, case.truth, case.overlap, start)
+
+
+def _adopted(case: swept.Case) -> Case:
+    truth = None if case.targets is None else Truth(case.points, case.targets, case.diagonal)
+    return Case(case.fixed, case.moving, None, truth, case.overlap)
+
+
+def _nth(number: int, real_ones: list[str]) -> str:
+    """Phantoms and real pairs take turns."""
+    if number % 2 == 0 or not real_ones:
+        return PHANTOMS[number // 2 % len(PHANTOMS)]
+    return real_ones[number // 2 % len(real_ones)]
+
+
+def _specimen(name: str) -> str:
+    return name.partition(":")[0]
