@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -31,3 +34,10 @@ def wavy_radius(rng: np.random.Generator, angles: NDArray[np.float64], waves: in
     phase = rng.uniform(0, 2 * np.pi, waves)
     deviation: NDArray[np.float64] = np.cos(angles[:, None] * order + phase) @ strength
     return deviation
+
+
+def steepest(values: NDArray[np.floating[Any]], spacing: float) -> float:
+    """The largest change of a field (rows, cols, 2) over its distance: below 1 it can't fold."""
+    across = np.linalg.norm(np.diff(values, axis=1), axis=-1).max(initial=0)
+    down = np.linalg.norm(np.diff(values, axis=0), axis=-1).max(initial=0)
+    return math.hypot(across, down) / spacing

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from registration.engine import ENGINE_VERSION
 from registration.engine.geometry import Frame, Size
 from registration.engine.synthetic.noise import smooth_noise
 from registration.engine.synthetic.painter import Painter
-from registration.engine.synthetic.scene import Scene, make_scene
-from registration.engine.synthetic.source import ArraySource
+from registration.engine.synthetic.scene import make_scene
 from registration.engine.synthetic.stain import HE, IHC
 from registration.engine.synthetic.tiff import write_pyramid
 from registration.engine.transforms import AffineTransform, DisplacementField, Transform, save_transform
@@ -31,16 +29,6 @@ class Phantom:
     ihc: Path
     truth: Transform
     truth_path: Path
-
-
-@dataclass(frozen=True)
-class PhantomArrays:
-    """A pair in memory. he is the fixed image. truth : moving_from_fixed. nuclei : (n, 2) on the H&E."""
-
-    he: ArraySource
-    ihc: ArraySource
-    truth: Transform
-    nuclei: NDArray[np.float64]
 
 
 def write_phantom_pair(
@@ -73,46 +61,6 @@ def write_phantom_pair(
     return Phantom(he, ihc, truth, truth_path)
 
 
-def phantom_arrays(
-    size: int = 1024,
-    seed: int = 7,
-    *,
-    rotation: float = 25.0,
-    mirror: bool = False,
-    scale: float = 1.0,
-    shift: tuple[float, float] = (0.0, 0.0),
-    field_px: float = 3.0,
-    unrelated: bool = False,
-    consecutive: bool = False,
-    blank: bool = False,
-    um_per_px: float | None = 0.25,
-    moving_um_per_px: float | None = None,
-) -> PhantomArrays:
-    """A pair in memory, both about size x size px.
-
-    rotation : degrees about the middle, clockwise as seen, after `mirror` (left-right). scale : moving px per
-    fixed px; the moving image is size * scale px a side. shift : moving px. field_px : largest shift by the
-    smooth field. unrelated : the IHC shows other tissue. consecutive : same glands, other nuclei.
-    blank : the IHC is empty glass.
-    um_per_px : of both, or None; moving_um_per_px : of the IHC where it is another.
-    """
-    truth = make_truth(size, seed, rotation, mirror, scale, shift, field_px, um_per_px, moving_um_per_px)
-    scene = make_scene(size, seed)
-    shown = make_scene(size, seed + 1000) if unrelated else scene
-    if consecutive:
-        shown = make_scene(size, seed, nuclei_seed=seed + 1)
-    if blank:
-        shown = Scene.empty(size)
-    he = Painter(scene, AffineTransform.identity(truth.fixed), HE, seed).whole()
-    ihc = Painter(shown, truth, IHC, seed).whole()
-    return PhantomArrays(
-        ArraySource(he, truth.fixed.um_per_px),
-        ArraySource(ihc, truth.moving.um_per_px),
-        truth,
-        scene.nuclei.centre,
-    )
-
-
 def make_truth(
     size: int,
     seed: int,
@@ -123,11 +71,17 @@ def make_truth(
     field_px: float,
     um_per_px: float | None,
     moving_um_per_px: float | None = None,
+    beside: int = 0,
 ) -> Transform:
-    """moving_from_fixed: a smooth field, then mirror, turn and scale about the middle, then a shift."""
+    """moving_from_fixed: a smooth field, then mirror, turn and scale about the middle, then a shift.
+
+    beside : px by which the moving slide is wider than its section.
+    """
     moving_size = round(size * scale)
     fixed = Frame("fixed", Size(size, size), _both_axes(um_per_px))
-    moving = Frame("moving", Size(moving_size, moving_size), _both_axes(moving_um_per_px or um_per_px))
+    moving = Frame(
+        "moving", Size(moving_size + beside, moving_size), _both_axes(moving_um_per_px or um_per_px)
+    )
     turn = np.deg2rad(rotation)
     linear = scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     if mirror:

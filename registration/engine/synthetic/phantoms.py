@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from registration.engine.synthetic.material import Material
-from registration.engine.synthetic.phantom import phantom_arrays
+from registration.engine.synthetic.specimen import phantom_arrays
 
 
 def phantom_material(seed: int, count: int, size: int = 1536) -> list[Material]:

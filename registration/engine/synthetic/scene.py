@@ -73,16 +73,22 @@ class _Gland:
 
 
 def make_scene(side: int, seed: int, nuclei_seed: int | None = None) -> Scene:
-    """Tissue on a slide of side x side px. nuclei_seed : other nuclei in the same tissue (next section)."""
+    """Tissue on a slide of side x side px. nuclei_seed : the next section: glands and fibres a little
+    changed, other nuclei.
+    """
     rng = np.random.default_rng(seed)
     cells = -(-side // CELL)
     tissue = _tissue(rng, side, cells)
     glands = _place_glands(rng, side, tissue)
     outlines = [_outlines(rng, gland) for gland in glands]
+    if nuclei_seed is not None:
+        outlines = _next_outlines(np.random.default_rng((nuclei_seed, 5)), glands, outlines)
     epithelium, lumen = _gland_masks(outlines, cells)
     direction = _fibre_direction(rng, epithelium | lumen)
     crowded = _crowded(rng, cells)
     soft = _soft_planes(rng, tissue, epithelium, lumen, _positivity(glands, outlines, cells), crowded)
+    if nuclei_seed is not None:
+        soft = _next_texture(np.random.default_rng((nuclei_seed, 6)), soft)
     nuclei_rng = np.random.default_rng(rng.integers(2**32) if nuclei_seed is None else nuclei_seed)
     between = (tissue & ~epithelium & ~lumen).astype(np.uint8)
     stroma = cv2.erode(between, np.ones((9, 9), np.uint8)) > 0
@@ -137,6 +143,25 @@ def _outlines(rng: np.random.Generator, gland: _Gland) -> tuple[Points, Points]:
     depth = np.maximum(min(EPITHELIUM, 0.6 * gland.radius), rng.uniform(0, 0.75) ** 2 * outer) * folds
     inner = np.clip(outer - depth, 0.04 * gland.radius, None)
     return _closed_curve(gland.centre, outer, angles), _closed_curve(gland.centre, inner, angles)
+
+
+def _next_outlines(
+    rng: np.random.Generator, glands: list[_Gland], outlines: list[tuple[Points, Points]]
+) -> list[tuple[Points, Points]]:
+    """The same glands a few um further on: outlines that wander by some 3 %."""
+    angles = np.linspace(0, 2 * np.pi, 240, endpoint=False)
+    changed = []
+    for gland, (outer, inner) in zip(glands, outlines, strict=True):
+        factors = (1 + 0.03 * wavy_radius(rng, angles, 7)).clip(0.9, 1.1)[:, None]
+        changed.append(tuple(gland.centre + (curve - gland.centre) * factors for curve in (outer, inner)))
+    return [(outer, inner) for outer, inner in changed]
+
+
+def _next_texture(rng: np.random.Generator, soft: Bytes) -> Bytes:
+    """Other fine structure in the same stroma and epithelium."""
+    cells = soft.shape[0]
+    change = 1 + 0.09 * octave_noise(rng, cells, max(8, cells // 12), 3)
+    return np.asarray(np.clip(np.rint(soft * change[..., None]), 0, 255), np.uint8)
 
 
 def _gland_masks(

@@ -14,7 +14,7 @@ from registration.engine.matrices import scaling, shift, turn
 from registration.engine.resample import moving_downsample, sample
 from registration.engine.source import Mask, PixelSource, Rgb
 from registration.engine.synthetic.looks import Look
-from registration.engine.synthetic.noise import smooth_noise
+from registration.engine.synthetic.noise import smooth_noise, steepest
 from registration.engine.synthetic.source import ArraySource
 from registration.engine.transforms import AffineTransform, DisplacementField, Transform
 
@@ -211,13 +211,6 @@ def smooth_field(frame: Frame, seed: int, largest: float, bend: float) -> Displa
     if steepest(values, spacing) > STEEPEST:
         raise ValueError(f"a field of {largest} px that bends every {bend} px would nearly fold")
     return DisplacementField(values, (-spacing / 2, -spacing / 2), (spacing, spacing), frame)
-
-
-def steepest(values: np.ndarray[tuple[int, ...], np.dtype[np.float32]], spacing: float) -> float:
-    """The largest change of a field (rows, cols, 2) over its distance: below 1 it can't fold."""
-    across = np.linalg.norm(np.diff(values, axis=1), axis=-1).max(initial=0)
-    down = np.linalg.norm(np.diff(values, axis=0), axis=-1).max(initial=0)
-    return float(math.hypot(across, down) / spacing)
 
 
 @dataclass(frozen=True, eq=False)
