@@ -1,20 +1,14 @@
-"""What the pages show of pairs and results, computed from the records."""
+"""What the pages show of pairs, computed from the records, and the command that repeats a result."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-from django.urls import reverse
-
-from registration.joblist import VERDICTS, JobRow, job_row
+from registration.joblist import JobRow, job_row
 from registration.models import Frame, JobStatus, PairAlignment, Registration
-from registration.regions import slide_of
-from viewer.models import Slide, SlidePair
-
-_UNIT = {"error_um": "µm", "error_px": "px"}
+from viewer.models import SlidePair
 
 
 @dataclass(frozen=True)
@@ -48,74 +42,6 @@ def _svg_matrix(affine: list[list[float]]) -> str:
     size = a * d - b * c
     inverse = (d, -b, -c, a, c * f - d * e, b * e - a * f)
     return f"matrix({' '.join(f'{value / size:.8g}' for value in inverse)})"
-
-
-@dataclass(frozen=True)
-class ResultFacts:
-    """verdict : sign and word. median, p90 : with unit, or "–". seconds : per stage.
-
-    box : x, y, width, height on the slide that carries the grid.
-    """
-
-    verdict: str
-    median: str
-    p90: str
-    seconds: dict[str, float]
-    total_seconds: float
-    box: tuple[int, int, int, int]
-    size_um: str
-
-
-def result_facts(registration: Registration) -> ResultFacts:
-    metrics = registration.metrics
-    seconds = metrics.get("seconds", {})
-    box = metrics["box"]
-    return ResultFacts(
-        verdict=VERDICTS.get(registration.verdict, "No verdict"),
-        median=_error(registration, "median"),
-        p90=_error(registration, "p90"),
-        seconds=seconds,
-        total_seconds=sum(seconds.values()),
-        box=(box[0], box[1], box[2], box[3]),
-        size_um=_size_um(registration, box[2], box[3]),
-    )
-
-
-def _error(registration: Registration, name: str) -> str:
-    """In um where um/px is known, else in px."""
-    for key, unit in _UNIT.items():
-        spread = registration.metrics.get(key)
-        if spread:
-            return f"{spread[name]:.2f} {unit}"
-    return "–"
-
-
-def _size_um(registration: Registration, width: int, height: int) -> str:
-    slide = grid_slide(registration)
-    if not (slide.mpp_x and slide.mpp_y):
-        return ""
-    return f"{width * slide.mpp_x:.0f} × {height * slide.mpp_y:.0f} µm"
-
-
-def grid_slide(registration: Registration) -> Slide:
-    """The slide that carries the patch grid: the pictures and the box are in its frame."""
-    return slide_of(registration.region.pair, registration.grid)
-
-
-def overlay_data(registration: Registration) -> dict[str, Any]:
-    """What the browser needs to lay one stain over the other; sizes in level-0 px of the grid's slide."""
-    slide, (_, _, width, height) = grid_slide(registration), registration.metrics["box"]
-    names = {"fixed": "fixed.jpg", "moving": "moving.jpg"}
-    if registration.grid != Frame.HE:
-        names = {"fixed": "moving.jpg", "moving": "fixed.jpg"}
-    return {
-        "name": "The registered region",
-        "width": width,
-        "height": height,
-        "um_per_px": [slide.mpp_x, slide.mpp_y] if slide.mpp_x and slide.mpp_y else None,
-        "he": reverse("registration-file", args=[registration.pk, names["fixed"]]),
-        "ihc": reverse("registration-file", args=[registration.pk, names["moving"]]),
-    }
 
 
 def command_line(registration: Registration) -> str:

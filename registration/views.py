@@ -11,14 +11,17 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from registration import services
+from registration.engine.config import METHODS
 from registration.errors import InvalidInput
 from registration.joblist import job_row, live_rows, region_name, rows
 from registration.models import LIVE, JobStatus, Layout, Registration, Review
-from registration.pages import command_line, overlay_data, pair_cards, result_facts
+from registration.pages import command_line, pair_cards
+from registration.results import overlay_data, result_facts
 from viewer.models import SlidePair
 from viewer.views import viewer_data
 
 PATCH_SIZES = (128, 256, 512, 1024)
+DEFAULT_METHOD = "accurate"
 
 
 class ArchiveForm(forms.Form):
@@ -52,10 +55,12 @@ def pair(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "section": "pairs",
         "pair": found,
-        "data": {"pair": found.pk, "slides": slides},
+        "data": {"pair": found.pk, "slides": slides, "sections": found.sections},
         "known": found.fixed.mpp_x and found.moving.mpp_x,
         "patch_sizes": PATCH_SIZES,
         "layouts": Layout.choices,
+        "methods": METHODS.items(),
+        "default_method": DEFAULT_METHOD,
     }
     return render(request, "pairs/workspace.html", context)
 

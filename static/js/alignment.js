@@ -5,11 +5,11 @@ import { attempt, element } from "./dom.js";
 import { errorText, isLive, newCard, verdictText } from "./job.js";
 
 export class Alignment {
-  /** onTransform(matrix or null) is called whenever the transform in use changes. */
-  constructor(pair, node, onTransform) {
+  /** onCurrent(alignment or null) is called with the version in use whenever it was read. */
+  constructor(pair, node, onCurrent) {
     this.url = `/api/pairs/${pair}/alignments/`;
     this.node = node;
-    this.onTransform = onTransform;
+    this.onCurrent = onCurrent;
     this.current = null;
   }
 
@@ -17,11 +17,14 @@ export class Alignment {
     const versions = (await all(this.url)).sort((a, b) => b.version - a.version);
     const newest = versions[0] ?? null;
     const usable = versions.find(({ status, affine }) => status === "succeeded" && affine) ?? null;
-    if (usable?.id !== this.current?.id) {
-      this.current = usable;
-      this.onTransform(usable?.affine ?? null);
-    }
+    this.current = usable?.id === this.current?.id ? this.kept(usable) : usable;
+    this.onCurrent(this.current);
     this.show(newest);
+  }
+
+  /** The same version read anew: its transform stays the same object, so that nothing is drawn again for it. */
+  kept(usable) {
+    return usable && { ...usable, affine: this.current.affine };
   }
 
   async again() {

@@ -72,10 +72,16 @@ function stageText({ status, stage, percent }) {
   return status === "queued" ? "Waiting for a worker" : `${stage || "Starting"} · ${percent} %`;
 }
 
-/** "Median 0.21 µm, 90 % below 0.5 µm", in px where um/px is unknown; nothing while nothing was measured. */
+/** "Median 0.21 µm, 90 % below 0.5 µm", in px where um/px is unknown: what is expected of the region, else what was
+ * measured at held-out matches; nothing while nothing was measured. */
 export function errorText({ metrics }) {
-  const [spread, unit] = metrics?.error_um ? [metrics.error_um, "µm"] : [metrics?.error_px, "px"];
-  return spread ? `Median ${spread.median.toFixed(2)} ${unit}, 90 % below ${spread.p90.toFixed(2)} ${unit}` : "";
+  for (const name of ["expected_error", "error"]) {
+    for (const [unit, sign] of [["um", "µm"], ["px", "px"]]) {
+      const spread = metrics?.[`${name}_${unit}`];
+      if (spread) return `Median ${spread.median.toFixed(2)} ${sign}, 90 % below ${spread.p90.toFixed(2)} ${sign}`;
+    }
+  }
+  return "";
 }
 
 /** A new card from the page's job template. */

@@ -1,8 +1,9 @@
-/** Two pictures of one region, the IHC over the H&E: opacity, checkerboard, blink. */
+/** Two pictures of one region, the IHC over the H&E: opacity, checkerboard, blink, the map of expected errors. */
 
 import { Pane } from "./pane.js";
 
 const SQUARES = 8;
+const ERRORS_OPACITY = 0.6;
 
 /** A pane with both pictures; `drawer: canvas` because only that one clips to polygons. */
 export class Overlay extends Pane {
@@ -21,6 +22,10 @@ export class Overlay extends Pane {
       });
     await add(this.slide.he);
     this.ihc = (await add(this.slide.ihc)).item;
+    if (this.slide.errors) {
+      this.errors = (await add(this.slide.errors)).item;
+      this.errors.setOpacity(0);
+    }
     this.update();
   }
 
@@ -33,6 +38,11 @@ export class Overlay extends Pane {
   setMode(mode) {
     this.mode = mode;
     this.update();
+  }
+
+  /** The map of expected errors over both stains, or away. */
+  showErrors(shown) {
+    this.errors?.setOpacity(shown ? ERRORS_OPACITY : 0);
   }
 
   /** While held: the stain that is not (mostly) seen. */

@@ -29,6 +29,12 @@ function blink(on) {
   find("#blink").setAttribute("aria-pressed", String(on));
 }
 
+function showErrors(on) {
+  overlay.showErrors(on);
+  find("#errors").setAttribute("aria-pressed", String(on));
+  find("#legend").hidden = !on;
+}
+
 async function copyCommand() {
   try {
     await navigator.clipboard.writeText(find("#copy").dataset.text);
@@ -44,6 +50,11 @@ keys.add("b", "Hold to see the other stain", () => blink(true), { label: "B", re
 keys.add("[", "Less IHC", () => setShare(overlay.share - 0.1));
 keys.add("]", "More IHC", () => setShare(overlay.share + 0.1));
 keys.add("v", "Overlay or checkerboard", () => setMode(overlay.mode === "blend" ? "checkerboard" : "blend"), { label: "V" });
+if (find("#errors")) {
+  const toggle = () => showErrors(find("#errors").getAttribute("aria-pressed") !== "true");
+  keys.add("e", "Expected error (on or off)", toggle, { label: "E" });
+  find("#errors").addEventListener("click", toggle);
+}
 for (const button of document.querySelectorAll("[data-key]")) {
   const { key } = button.dataset;
   keys.add(key, button.value === "accepted" ? "Accept" : "Reject", () => button.click(), { label: key.toUpperCase() });

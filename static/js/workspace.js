@@ -1,10 +1,9 @@
 /** The pair workspace: two panes on the same tissue, regions, and the runs on them. */
 
 import { Alignment } from "./alignment.js";
-import { get } from "./api.js";
 import { BoxLayer } from "./boxes.js";
 import { BoxTool } from "./boxtool.js";
-import { attempt, element, pageData, say } from "./dom.js";
+import { attempt, pageData, say } from "./dom.js";
 import { patchText } from "./estimate.js";
 import { Keys } from "./keys.js";
 import { Pane } from "./pane.js";
@@ -13,11 +12,12 @@ import { followPointer } from "./pointer.js";
 import { Regions } from "./regions.js";
 import { Runs } from "./runs.js";
 import { addScaleBar, magnificationText } from "./scalebar.js";
+import { Sections } from "./sections.js";
 import { Sync } from "./sync.js";
 import { viewControls } from "./toolbar.js";
 
 const find = (selector) => document.querySelector(selector);
-const { pair, slides } = pageData("pair-data");
+const { pair, slides, sections } = pageData("pair-data");
 const form = find("#options");
 
 const panes = { he: new Pane(find("#pane-he"), slides.he), ihc: new Pane(find("#pane-ihc"), slides.ihc) };
@@ -49,8 +49,11 @@ new Panel(find("#side"), regions, (region) => {
   sync.lead(panes[region.frame]);
   sync.leader.show(regions.polygon(region, region.frame));
 });
-const alignment = new Alignment(pair, find("#alignment"), (matrix) => {
-  sync.setTransform(matrix);
+const possible = new Sections(pair, sections, find("#possible"), () => alignment.load());
+const alignment = new Alignment(pair, find("#alignment"), (current) => {
+  possible.show(current);
+  if (current?.affine === sync.matrix) return;
+  sync.setTransform(current?.affine ?? null);
   regions.changed();
 });
 
@@ -111,19 +114,10 @@ form.addEventListener("submit", (event) => {
 form.addEventListener("input", () => regions.changed());
 regions.addEventListener("change", () => (find("#patch-count").textContent = patchText(regions, options())));
 
-async function fillMethods() {
-  const methods = await get("/api/methods/");
-  const { method } = form.elements;
-  method.replaceChildren(...methods.map(({ name }) => element("option", { value: name, textContent: name })));
-  const explain = () => (find("#method-text").textContent = methods[method.selectedIndex].description);
-  method.addEventListener("change", explain);
-  explain();
-}
-
 async function open() {
   const failed = (error) => say(`The slide ${error.message} can't be shown. Look at the library for the reason.`, "error");
   const opened = Promise.all(Object.values(panes).map((pane) => pane.open())).catch(failed);
-  await attempt(() => Promise.all([fillMethods(), regions.load()]));
+  await attempt(() => regions.load());
   for (const pane of (await opened) ?? []) pane.fit();
   await attempt(() => Promise.all([alignment.load(), runs.load()]));
 }

@@ -1,0 +1,162 @@
+"""What the page of a result says, computed from the record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.urls import reverse
+
+from registration.engine.config import METHODS
+from registration.errormaps import PICTURE, um_of
+from registration.joblist import VERDICTS
+from registration.models import Frame, PairAlignment, Registration, Verdict
+from registration.regions import slide_of
+from registration.sections import disagreement, stated_section
+from viewer.models import Slide
+
+_SIGNS = {"um": "µm", "px": "px"}
+_ADVICE = {
+    Verdict.GOOD: "Can be used as it is.",
+    Verdict.CHECK: "Can be used once a person has looked at it: compare what is named here.",
+    Verdict.REFUSED: "Not to be used: the two pictures may not show the same tissue.",
+}
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """seconds, residual : with their units; residual is "" where the stage measures none."""
+
+    name: str
+    seconds: str
+    residual: str
+
+
+@dataclass(frozen=True)
+class ResultFacts:
+    """verdict : sign and word. advice : what it means. numbers : label and value with unit, for the region.
+
+    held_out : the error at held-out matches in words, or "". top : what the map's brightest colour stands
+    for, "" without a map. message, disagreement : of the sections. guided : landmarks and exclusions
+    in words. box : x, y, width, height on the slide that carries the grid.
+    """
+
+    verdict: str
+    advice: str
+    numbers: tuple[tuple[str, str], ...]
+    held_out: str
+    top: str
+    message: str
+    disagreement: str
+    method: str
+    guided: str
+    stages: tuple[StageRow, ...]
+    total_seconds: float
+    box: tuple[int, int, int, int]
+    size_um: str
+
+
+def result_facts(registration: Registration) -> ResultFacts:
+    metrics = registration.metrics
+    box = metrics["box"]
+    section = stated_section(registration.alignment)
+    return ResultFacts(
+        verdict=VERDICTS.get(registration.verdict, "No verdict"),
+        advice=_ADVICE.get(Verdict(registration.verdict), ""),
+        numbers=_numbers(metrics),
+        held_out=_spread_words(metrics, "error"),
+        top=_top(metrics.get("error_map")),
+        message="" if section is None else section["message"],
+        disagreement=disagreement(section),
+        method=METHODS.get(registration.method, ""),
+        guided=_guided(registration.alignment),
+        stages=_stages(registration),
+        total_seconds=sum(metrics.get("seconds", {}).values()),
+        box=(box[0], box[1], box[2], box[3]),
+        size_um=_size_um(registration, box[2], box[3]),
+    )
+
+
+def grid_slide(registration: Registration) -> Slide:
+    """The slide that carries the patch grid: the pictures and the box are in its frame."""
+    return slide_of(registration.region.pair, registration.grid)
+
+
+def overlay_data(registration: Registration) -> dict[str, Any]:
+    """What the browser needs to lay one stain over the other; sizes in level-0 px of the grid's slide."""
+    slide, (_, _, width, height) = grid_slide(registration), registration.metrics["box"]
+    names = {"fixed": "fixed.jpg", "moving": "moving.jpg"}
+    if registration.grid != Frame.HE:
+        names = {"fixed": "moving.jpg", "moving": "fixed.jpg"}
+    return {
+        "name": "The registered region",
+        "width": width,
+        "height": height,
+        "um_per_px": [slide.mpp_x, slide.mpp_y] if slide.mpp_x and slide.mpp_y else None,
+        "he": _file(registration, names["fixed"]),
+        "ihc": _file(registration, names["moving"]),
+        "errors": _file(registration, PICTURE) if registration.metrics.get("error_map") else None,
+    }
+
+
+def _file(registration: Registration, name: str) -> str:
+    return reverse("registration-file", args=[registration.pk, name])
+
+
+def _numbers(metrics: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Expected over the region; where nothing is expected of it, what was measured at held-out matches."""
+    expected = _spread(metrics, "expected_error")
+    if expected is not None:
+        labels = {"median": "Median", "p90": "90 % below", "worst": "Worst"}
+        return tuple((label, expected[name]) for name, label in labels.items())
+    measured = _spread(metrics, "error") or {"median": "–", "p90": "–"}
+    return ("Median error", measured["median"]), ("90 % are below", measured["p90"])
+
+
+def _spread(metrics: dict[str, Any], name: str) -> dict[str, str] | None:
+    """Figures with their unit: um where it is known, else px."""
+    for unit, sign in _SIGNS.items():
+        if spread := metrics.get(f"{name}_{unit}"):
+            return {key: f"{_rounded(value)} {sign}" for key, value in spread.items()}
+    return None
+
+
+def _rounded(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else f"{value:.0f}"
+
+
+def _spread_words(metrics: dict[str, Any], name: str) -> str:
+    spread = _spread(metrics, name)
+    return "" if spread is None else f"median {spread['median']}, 9 in 10 below {spread['p90']}"
+
+
+def _top(legend: dict[str, Any] | None) -> str:
+    return "" if legend is None else f"{legend['top']:g} {_SIGNS[legend['unit']]}"
+
+
+def _guided(alignment: PairAlignment) -> str:
+    landmarks, cut = len(alignment.landmarks), len(alignment.exclude_he) + len(alignment.exclude_ihc)
+    words = [f"{landmarks} landmark{'s' * (landmarks != 1)}"] if landmarks else []
+    words += [f"{cut} region{'s' * (cut != 1)} left out"] if cut else []
+    return ", ".join(words)
+
+
+def _stages(registration: Registration) -> tuple[StageRow, ...]:
+    metrics, slide = registration.metrics, grid_slide(registration)
+    um = um_of((slide.mpp_x, slide.mpp_y)) if slide.mpp_x and slide.mpp_y else None
+    residuals = metrics.get("residual_px", {})
+
+    def residual(name: str) -> str:
+        if name not in residuals:
+            return ""
+        return f"{_rounded(residuals[name] * (um or 1.0))} {'px' if um is None else 'µm'}"
+
+    seconds = metrics.get("seconds", {})
+    return tuple(StageRow(name, f"{value:.1f} s", residual(name)) for name, value in seconds.items())
+
+
+def _size_um(registration: Registration, width: int, height: int) -> str:
+    slide = grid_slide(registration)
+    if not (slide.mpp_x and slide.mpp_y):
+        return ""
+    return f"{width * slide.mpp_x:.0f} × {height * slide.mpp_y:.0f} µm"
