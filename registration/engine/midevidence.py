@@ -1,0 +1,167 @@
+"""Whether a mid-scale field is better than what it started from, by blocks that it was not fitted to.
+
+The free peaks of blocks of plain density (not of the channels that are fitted), each compared with a field
+that was fitted without the matches around that block. No similarity decides anything: only where peaks lie.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from registration.engine.features import Feature
+from registration.engine.geometry import Points
+from registration.engine.matrices import Matrix
+from registration.engine.midfeatures import MidImage, plain, pulled
+from registration.engine.midmatch import Lattice, Peaks, score_volume, strongest
+from registration.engine.nonrigid import Grid, Nodes
+
+#: Blocks that judge, and the squares of the checkerboard whose middles they are, px.
+TILE, SQUARE = 48, 80
+#: Searched to each side, and how near a peak must be to agree, px.
+_REACH, TOLERANCE = 20, 5.0
+#: The field must win more often than it loses by so many standard deviations.
+_CLEARLY = 2.5
+
+
+@dataclass(frozen=True)
+class Share:
+    """Free peaks that agree with a prediction. z : against chance (binomial). median, p90 : of all, px."""
+
+    share: float
+    z: float
+    median: float
+    p90: float
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """One entry per held-out block; all in px of the images compared.
+
+    centres : (N, 2). residual : (N, 2), from the field to the block's free peak. score, gap : (N,), height of
+    that peak and its lead over the next. crossed : (N, 2), from a field fitted without the matches around the
+    block to the peak. before : (N, 2), from the start (without a field) to the free peak found from there.
+    """
+
+    centres: Points
+    residual: Points
+    score: NDArray[np.float64]
+    gap: NDArray[np.float64]
+    crossed: Points
+    before: Points
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+
+@dataclass(frozen=True)
+class MidEvidence:
+    """before, after : agreement of the held-out blocks with the start, and with a field fitted without them.
+
+    won, lost : blocks that only the field, only the start predicts. half_gap : (rows, cols) of the nodes,
+    px between two fields, each fitted to one half of the matches. smallest_jacobian : of the field.
+    """
+
+    before: Share
+    after: Share
+    won: int
+    lost: int
+    blocks: HeldOut
+    half_gap: NDArray[np.float64]
+    smallest_jacobian: float
+
+    @property
+    def gain_z(self) -> float:
+        """How clearly the field predicts more than the start (sign test over the blocks that differ)."""
+        return (self.won - self.lost) / math.sqrt(max(1, self.won + self.lost))
+
+    @property
+    def better(self) -> bool:
+        """Whether the field should be used at all."""
+        return self.gain_z >= _CLEARLY
+
+
+def held_out(
+    images: tuple[MidImage, MidImage],
+    moving_from_fixed: Matrix,
+    grid: Grid,
+    fields: tuple[Nodes, Nodes],
+    halves: tuple[tuple[Nodes, Nodes], tuple[Nodes, Nodes]],
+) -> tuple[HeldOut, int, int]:
+    """fields : the start and the answer. halves : for both checkerboards, without the even squares' matches
+    and without the odd ones'. Returns the blocks, and how many were won and lost.
+    """
+    start, nodes = fields
+    view = plain(images[0])
+    from_start = pulled(images[1], moving_from_fixed, (grid, start), images[0].shape, 1, _REACH)
+    from_field = pulled(images[1], moving_from_fixed, (grid, nodes), images[0].shape, 1, _REACH)
+    seen = plain(from_start), plain(from_field)
+    parts = []
+    for phase, pair in enumerate(halves):
+        lattice = Lattice(TILE, SQUARE, SQUARE / 2 * (1 + phase))
+        before = _free(images[0], view, from_start, seen[0], lattice)
+        after = _free(images[0], view, from_field, seen[1], lattice)
+        parts.append(_compared(lattice, before, after, grid, nodes, pair, images[0].shape))
+    blocks = HeldOut(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    hit_before, hit_after = (_near(shift) for shift in (blocks.before, blocks.crossed))
+    return blocks, int((hit_after & ~hit_before).sum()), int((hit_before & ~hit_after).sum())
+
+
+def agreeing(shifts: Points) -> Share:
+    """shifts : (N, 2), from the prediction to the free peaks."""
+    count = len(shifts)
+    if count == 0:
+        return Share(0.0, 0.0, math.nan, math.nan)
+    chance = math.pi * TOLERANCE**2 / (2 * _REACH + 1) ** 2
+    hits = int(_near(shifts).sum())
+    z = (hits - count * chance) / math.sqrt(count * chance * (1 - chance))
+    distance = np.hypot(*shifts.T)
+    return Share(hits / count, z, float(np.median(distance)), float(np.percentile(distance, 90)))
+
+
+def checker(xs: NDArray[np.float64], ys: NDArray[np.float64], phase: int) -> NDArray[np.bool_]:
+    """Which of the places lie in even squares of a checkerboard, moved by half a square for phase 1."""
+    columns, rows = ((places - SQUARE / 2 * phase) // SQUARE for places in (xs, ys))
+    even: NDArray[np.bool_] = (columns[None, :] + rows[:, None]) % 2 == 0
+    return even
+
+
+def _near(shifts: Points) -> NDArray[np.bool_]:
+    near: NDArray[np.bool_] = np.hypot(*shifts.T) <= TOLERANCE
+    return near
+
+
+def _free(
+    fixed: MidImage, view: Feature, moving: MidImage, seen: Feature, lattice: Lattice
+) -> tuple[Peaks, NDArray[np.bool_]]:
+    volume = score_volume(view, fixed.mask, seen, moving.mask, lattice, _REACH)
+    return strongest(volume.scores, volume.apart), volume.usable
+
+
+def _compared(
+    lattice: Lattice,
+    before: tuple[Peaks, NDArray[np.bool_]],
+    after: tuple[Peaks, NDArray[np.bool_]],
+    grid: Grid,
+    nodes: Nodes,
+    pair: tuple[Nodes, Nodes],
+    shape: tuple[int, int],
+) -> tuple[Points, ...]:
+    xs, ys = lattice.middles(shape[1]), lattice.middles(shape[0])
+    both = before[1] & after[1]
+    even = checker(xs, ys, round(2 * lattice.first / SQUARE) - 1)
+    here = grid.evaluate(nodes, xs, ys)
+    without = np.where(even[..., None], *(grid.evaluate(half, xs, ys) for half in pair))
+    residual = after[0].shifts
+    centres = np.stack(np.meshgrid(xs, ys), axis=-1)
+    return (
+        centres[both],
+        residual[both],
+        after[0].height[both].astype(np.float64),
+        after[0].gap[both].astype(np.float64),
+        (residual + here - without)[both],
+        before[0].shifts[both],
+    )

@@ -1,0 +1,119 @@
+"""What the mid-scale stage compares: local orientation and local contrast, which survive a change of stain.
+
+Structure tensor and its orientation as (cos 2t, sin 2t): Bigun and Granlund 1987, "Optimal orientation
+detection of linear symmetry".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from registration.engine.features import Feature, Overview, fill_smoothly, reduced
+from registration.engine.geometry import point_from_index
+from registration.engine.matrices import Matrix
+from registration.engine.nonrigid import Grid, Nodes
+from registration.engine.resample import sample
+from registration.engine.source import Mask
+
+#: Gaussians, px: of the gradient, of the tensor, of the energy it is divided by, of the local contrast.
+_GRADIENT, _TENSOR, _ENERGY, _CONTRAST = 1.5, 3.0, 8.0, 16.0
+#: Shares of the mean energy and of the mean contrast that keep empty places from being blown up.
+_LITTLE_ENERGY, _LITTLE_CONTRAST = 0.1, 0.2
+
+
+@dataclass(frozen=True)
+class MidImage:
+    """An image at the working scale.
+
+    feature : (rows, cols) float32, square root of optical density, filled smoothly where it is not known.
+    mask : (rows, cols) bool, pixels of real scene; the others never match.
+    """
+
+    feature: Feature
+    mask: Mask
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        rows, columns = self.feature.shape
+        return rows, columns
+
+
+def mid_image(image: Overview) -> MidImage:
+    return MidImage(image.feature, image.mask)
+
+
+def smaller(image: MidImage, factor: int) -> MidImage:
+    """By exact area averaging of whole px."""
+    if factor == 1:
+        return image
+    return mid_image(reduced(Overview(image.feature, image.mask, image.mask, 1.0), factor))
+
+
+def channels(image: MidImage) -> Feature:
+    """(rows, cols, 3) float32: cos 2t, sin 2t, local contrast; 0 where the mask is not set."""
+    known = image.mask.astype(np.float32)
+    oriented = _orientation(image.feature, known)
+    contrast = _local_contrast(image.feature, known)
+    stacked = np.dstack((oriented, contrast)) * known[..., None]
+    return np.ascontiguousarray(stacked, np.float32)
+
+
+def plain(image: MidImage) -> Feature:
+    """(rows, cols) float32: density less its surroundings' mean, 0 where the mask is not set; to judge by."""
+    high = image.feature - _blurred(image.feature, _CONTRAST)
+    return np.asarray(high * image.mask, np.float32)
+
+
+def pulled(
+    moving: MidImage,
+    moving_from_fixed: Matrix,
+    field: tuple[Grid, Nodes],
+    shape: tuple[int, int],
+    factor: int,
+    margin: int,
+) -> MidImage:
+    """`moving` (already `factor` times smaller) in the frame of the smaller fixed image of `shape`.
+
+    moving_from_fixed : and the field before it, both in px of the unreduced images. margin : px of the
+    smaller image that the result is wider on each side.
+    """
+    grid, nodes = field
+    ys, xs = (point_from_index(np.arange(-margin, side + margin), factor) for side in shape)
+    points = grid.evaluate(nodes, xs, ys)
+    points[..., 0] += xs
+    points[..., 1] += ys[:, None]
+    points = (points @ moving_from_fixed[:2, :2].T + moving_from_fixed[:2, 2]) / factor
+    values, valid = sample(moving.feature, points, fill=0)
+    mask, _ = sample(moving.mask.astype(np.uint8), points, "nearest", fill=0)
+    known = valid & (mask > 0)
+    return MidImage(fill_smoothly(values, known), known)
+
+
+def _orientation(feature: Feature, known: Feature) -> NDArray[np.float32]:
+    smooth = _blurred(feature, _GRADIENT)
+    along_x = cv2.Scharr(smooth, cv2.CV_32F, 1, 0, scale=1 / 16)
+    along_y = cv2.Scharr(smooth, cv2.CV_32F, 0, 1, scale=1 / 16)
+    xx, yy, xy = along_x * along_x, along_y * along_y, along_x * along_y
+    tensor = _blurred(np.dstack(((xx - yy) * known, 2 * xy * known, (xx + yy) * known)), _TENSOR)
+    energy = _blurred(np.ascontiguousarray(tensor[..., 2]), _ENERGY)
+    energy += _LITTLE_ENERGY * _mean_over(energy, known) + 1e-12
+    return np.asarray(tensor[..., :2] / energy[..., None], np.float32)
+
+
+def _local_contrast(feature: Feature, known: Feature) -> Feature:
+    high = feature - _blurred(feature, _CONTRAST)
+    deviation = np.sqrt(_blurred(high * high, _CONTRAST))
+    deviation += _LITTLE_CONTRAST * _mean_over(deviation, known) + 1e-6
+    return _blurred(np.asarray(high / deviation, np.float32), 0.7)
+
+
+def _mean_over(values: Feature, known: Feature) -> np.float32:
+    return np.float32((values * known).sum(dtype=np.float64) / max(float(known.sum()), 1.0))
+
+
+def _blurred(image: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.float32)
