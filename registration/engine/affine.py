@@ -5,12 +5,21 @@ The choice is never by the similarity that was optimised: it is by how many bloc
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from registration.engine.blockmatch import Agreement, Blocks, Layout, agreement, match_blocks, pull
+from registration.engine.blockmatch import (
+    Agreement,
+    Blocks,
+    Layout,
+    exact_agreement,
+    match_blocks,
+    match_edges_too,
+    pull,
+)
 from registration.engine.features import Overview
 from registration.engine.geometry import Size
 from registration.engine.matrices import Matrix, between_scales, corner_based, singular_values
@@ -24,10 +33,14 @@ MEDIUM = Layout(tile=48, search=16, stride=24)
 JUDGE = Layout(tile=56, search=20, stride=28, start=13)
 FINE = Layout(tile=64, search=12, stride=32)
 FINE_JUDGE = Layout(tile=48, search=16, stride=40, start=19)
+EVIDENCE = Layout(tile=72, search=28, stride=36, start=7)
 _TOLERANCE = 4.0
+_EVIDENCE_TOLERANCE = 7.0
 _JUDGE_TOLERANCE = 5.0
 _ECC_STEPS = 40
 _JUDGED_AGAIN = 3
+_THREADS = 2
+ECC = True
 
 
 @dataclass(frozen=True)
@@ -46,19 +59,22 @@ def choose(
     scale_limits : the smallest and largest stretch that is believable.
     """
     ratio = THUMB / QUARTER
-    tried = [
-        _refined(fixed.quarter, moving.quarter, between_scales(start, ratio, ratio), scale_limits)
-        for start in starts
-    ]
-    tried.sort(key=lambda fit: -fit.judged.z)
-    again = [
-        _judged_again(fixed.half, moving.half, fit.matrix, scale_limits) for fit in tried[:_JUDGED_AGAIN]
-    ]
-    best = max(again, key=lambda fit: fit.judged.z)
-    matrix = between_scales(best.matrix, 2, 2)
+    finer = [between_scales(start, ratio, ratio) for start in starts]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        tried = list(pool.map(lambda m: _refined(fixed.quarter, moving.quarter, m, scale_limits), finer))
+        tried.sort(key=lambda fit: -fit.judged.z)
+        best = [fit.matrix for fit in tried[:_JUDGED_AGAIN]]
+        again = list(pool.map(lambda m: _judged_again(fixed.half, moving.half, m, scale_limits), best))
+    chosen = max(again, key=_z)
+    matrix = between_scales(chosen.matrix, 2, 2)
     for _ in range(2):
         matrix = block_fit(fixed.full, moving.full, matrix, FINE, scale_limits)
-    return AffineFit(matrix, best.judged)
+    return AffineFit(matrix, confirmed(fixed.half, moving.half, between_scales(matrix, 0.5, 0.5)))
+
+
+def confirmed(fixed: Overview, moving: Overview, matrix: Matrix) -> Agreement:
+    """The evidence for the verdict: other blocks than those that chose and fitted, and a second cue."""
+    return exact_agreement(match_edges_too(fixed, moving, matrix, EVIDENCE), EVIDENCE, _EVIDENCE_TOLERANCE)
 
 
 def held_out_blocks(fixed: Overview, moving: Overview, matrix: Matrix) -> Blocks:
@@ -97,12 +113,38 @@ def believable(matrix: Matrix, scale_limits: tuple[float, float]) -> bool:
     return bool(np.isfinite(matrix).all()) and small >= scale_limits[0] and large <= scale_limits[1]
 
 
+@dataclass(frozen=True)
+class _Tried:
+    """A matrix with the free peaks of the grid it is judged and fitted on."""
+
+    matrix: Matrix
+    blocks: Blocks
+    judged: Agreement
+
+
 def _refined(fixed: Overview, moving: Overview, start: Matrix, limits: tuple[float, float]) -> AffineFit:
-    variants = [start, *_ecc_variants(fixed, moving, start, limits)]
-    best = max((_judge(fixed, moving, variant, SMALL, _TOLERANCE) for variant in variants), key=_z)
-    fitted = block_fit(fixed, moving, best.matrix, SMALL, limits)
-    fitted = block_fit(fixed, moving, fitted, SMALL, limits)
-    return max(best, _judge(fixed, moving, fitted, SMALL, _TOLERANCE), key=_z)
+    variants = [start, *(_ecc_variants(fixed, moving, start, limits) if ECC else [])]
+    tried = [_try(fixed, moving, variant, SMALL, _TOLERANCE) for variant in variants]
+    best = _improved(fixed, moving, max(tried, key=_z), SMALL, _TOLERANCE, limits)
+    return AffineFit(best.matrix, best.judged)
+
+
+def _improved(
+    fixed: Overview,
+    moving: Overview,
+    first: _Tried,
+    layout: Layout,
+    tolerance: float,
+    limits: tuple[float, float],
+) -> _Tried:
+    """The best of `first` and two rounds of fitting its blocks."""
+    tried = [first]
+    for _ in range(2):
+        corrected = tried[-1].matrix @ block_correction(tried[-1].blocks, layout)
+        if not believable(corrected, limits):
+            break
+        tried.append(_try(fixed, moving, corrected, layout, tolerance))
+    return max(tried, key=_z)
 
 
 def _judged_again(
@@ -114,12 +156,17 @@ def _judged_again(
     return max((_judge(fixed, moving, option, JUDGE, _JUDGE_TOLERANCE) for option in (fitted, start)), key=_z)
 
 
-def _judge(fixed: Overview, moving: Overview, matrix: Matrix, layout: Layout, tolerance: float) -> AffineFit:
+def _try(fixed: Overview, moving: Overview, matrix: Matrix, layout: Layout, tolerance: float) -> _Tried:
     blocks = match_blocks(fixed, moving, matrix, layout)
-    return AffineFit(matrix, agreement(blocks, layout, tolerance))
+    return _Tried(matrix, blocks, exact_agreement(blocks, layout, tolerance))
 
 
-def _z(fit: AffineFit) -> float:
+def _judge(fixed: Overview, moving: Overview, matrix: Matrix, layout: Layout, tolerance: float) -> AffineFit:
+    tried = _try(fixed, moving, matrix, layout, tolerance)
+    return AffineFit(matrix, tried.judged)
+
+
+def _z(fit: AffineFit | _Tried) -> float:
     return fit.judged.z
 
 

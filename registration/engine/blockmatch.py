@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from registration.engine.features import Feature, Overview, fill_smoothly
+from registration.engine.chance import binomial_z
+from registration.engine.features import Feature, Overview, fill_smoothly, gradient_size
 from registration.engine.geometry import Points, Size
 from registration.engine.matrices import Matrix, shift
-from registration.engine.resample import warp_array
+from registration.engine.resample import warp_quick
 from registration.engine.source import Mask
 
 #: A block needs this share of real scene, in both images, and this share of the image's mean contrast.
 SCENE_NEEDED = 0.6
 CONTRAST_NEEDED = 0.3
+#: Places with less than this share of the image's mean contrast are no match for anything.
+_FLAT = 0.05
 
 
 @dataclass(frozen=True)
@@ -61,9 +65,8 @@ def pull(moving: Overview, matrix: Matrix, size: Size, margin: int) -> tuple[Fea
     """The moving image in the fixed frame, `margin` px wider on each side, with its mask."""
     around = Size(size.width + 2 * margin, size.height + 2 * margin)
     outward = matrix @ shift(-margin, -margin)
-    values, valid = warp_array(moving.feature, outward, around, fill=0)
-    mask, _ = warp_array(moving.mask.astype(np.uint8), outward, around, "nearest", fill=0)
-    known = valid & (mask > 0)
+    values = warp_quick(moving.feature, outward, around)
+    known = warp_quick(moving.mask.view(np.uint8), outward, around, outside="zero") > 0
     return fill_smoothly(values, known), known
 
 
@@ -74,26 +77,45 @@ def match_blocks(fixed: Overview, moving: Overview, matrix: Matrix, layout: Layo
     return match_pulled(fixed.feature, fixed.mask, pulled, known, layout)
 
 
+def match_edges_too(fixed: Overview, moving: Overview, matrix: Matrix, layout: Layout) -> Blocks:
+    """As match_blocks, by density and by its gradient's size, the two correlations added: slower, surer."""
+    rows, columns = fixed.shape
+    pulled, known = pull(moving, matrix, Size(columns, rows), layout.search)
+    pairs = ((fixed.feature, pulled), (gradient_size(fixed.feature), gradient_size(pulled)))
+    return _free_peaks(pairs, fixed.mask, known, layout)
+
+
 def match_pulled(feature: Feature, mask: Mask, pulled: Feature, known: Mask, layout: Layout) -> Blocks:
     """As match_blocks, with the moving image pulled already: layout.search px wider on each side."""
-    wanted = CONTRAST_NEEDED * _typical_contrast(feature, mask)
-    found = []
-    for top, left in _corners(feature.shape, layout):
-        tile = (slice(top, top + layout.tile), slice(left, left + layout.tile))
-        side = layout.tile + 2 * layout.search
-        window = (slice(top, top + side), slice(left, left + side))
-        first_row, first_column = top + layout.search, left + layout.search
-        inner = (
-            slice(first_row, first_row + layout.tile),
-            slice(first_column, first_column + layout.tile),
-        )
-        if min(mask[tile].mean(), known[inner].mean()) < SCENE_NEEDED or feature[tile].std() < wanted:
-            continue
-        x, y, score = _peak(pulled[window], feature[tile])
-        middle = layout.tile / 2
-        found.append((left + middle, top + middle, x - layout.search, y - layout.search, score))
-    table = np.array(found, dtype=np.float64).reshape(-1, 5)
-    return Blocks(table[:, 0:2], table[:, 2:4], table[:, 4])
+    return _free_peaks(((feature, pulled),), mask, known, layout)
+
+
+def _free_peaks(pairs: Sequence[tuple[Feature, Feature]], mask: Mask, known: Mask, layout: Layout) -> Blocks:
+    """pairs : of each cue the fixed and the pulled image; where blocks are tried depends on the first."""
+    tops, lefts = _usable(pairs[0][0], mask, known, layout)
+    pairs_and_flats = [
+        (feature, pulled, _flat_places(pulled, known, layout.tile)) for feature, pulled in pairs
+    ]
+    reach = 2 * layout.search
+    table = np.empty((len(tops), 3), np.float64)
+    for number, (top, left) in enumerate(zip(tops.tolist(), lefts.tolist(), strict=True)):
+        scores = np.zeros((reach + 1, reach + 1), np.float32)
+        for feature, pulled, flat in pairs_and_flats:
+            tile = feature[top : top + layout.tile, left : left + layout.tile]
+            window = pulled[top : top + layout.tile + reach, left : left + layout.tile + reach]
+            found = np.asarray(cv2.matchTemplate(window, tile, cv2.TM_CCOEFF_NORMED), np.float32)
+            if flat is not None:
+                found[flat[top : top + reach + 1, left : left + reach + 1]] = -1
+            scores += found
+        table[number] = _peak(scores)
+    centres = np.stack((lefts, tops), axis=-1) + layout.tile / 2
+    return Blocks(centres, table[:, :2] - layout.search, table[:, 2] / len(pairs))
+
+
+def _flat_places(pulled: Feature, known: Mask, tile: int) -> Mask | None:
+    """Where a tile of the pulled image shows next to nothing; None if nowhere."""
+    flat: Mask = _box_deviation(pulled, tile) < _FLAT * _typical_contrast(pulled, known)
+    return flat if flat.any() else None
 
 
 def agreement(blocks: Blocks, layout: Layout, tolerance: float) -> Agreement:
@@ -107,31 +129,72 @@ def agreement(blocks: Blocks, layout: Layout, tolerance: float) -> Agreement:
     return Agreement(hits / count, z, count)
 
 
+def exact_agreement(blocks: Blocks, layout: Layout, tolerance: float) -> Agreement:
+    """As `agreement`, with z from the binomial's exact tail: few blocks can't give a large one by luck."""
+    count = len(blocks)
+    if count == 0:
+        return Agreement(0.0, 0.0, 0)
+    hits = int((np.hypot(*blocks.shifts.T) <= tolerance).sum())
+    chance = min(0.9, math.pi * tolerance**2 / (2 * layout.search + 1) ** 2)
+    return Agreement(hits / count, binomial_z(hits, count, chance), count)
+
+
 def parabola_offset(before: float, peak: float, after: float) -> float:
     """Where between two px a peak lies: the vertex of the parabola through three values, within half a px."""
     curvature = before - 2 * peak + after
     if curvature >= 0:
         return 0.0
-    return float(np.clip(0.5 * (before - after) / curvature, -0.5, 0.5))
+    return min(0.5, max(-0.5, 0.5 * (before - after) / curvature))
 
 
-def _peak(window: Feature, tile: Feature) -> tuple[float, float, float]:
-    scores = cv2.matchTemplate(window, tile, cv2.TM_CCOEFF_NORMED)
-    scores = np.nan_to_num(scores, nan=-1.0, posinf=-1.0, neginf=-1.0)
-    row, column = (int(i) for i in np.unravel_index(int(np.argmax(scores)), scores.shape))
+def _usable(feature: Feature, mask: Mask, known: Mask, layout: Layout) -> tuple[Points, Points]:
+    """Top and left, (N,) each, of the blocks with scene in both images and contrast in the fixed one."""
+    rows = np.arange(layout.start, feature.shape[0] - layout.tile + 1, layout.stride)
+    columns = np.arange(layout.start, feature.shape[1] - layout.tile + 1, layout.stride)
+    corners = np.ix_(rows, columns)
+    inner = known[
+        layout.search : known.shape[0] - layout.search, layout.search : known.shape[1] - layout.search
+    ]
+    scene = np.minimum(
+        *(_box_mean(np.ascontiguousarray(m).view(np.uint8), layout.tile)[corners] for m in (mask, inner))
+    )
+    wanted = CONTRAST_NEEDED * _typical_contrast(feature, mask)
+    usable = (scene >= SCENE_NEEDED) & (_box_deviation(feature, layout.tile)[corners] >= max(wanted, 1e-6))
+    tops, lefts = np.nonzero(usable)
+    return rows[tops], columns[lefts]
+
+
+def _peak(scores: Feature) -> tuple[float, float, float]:
+    """x, y to a fraction of a px, and the score there."""
+    _, score, _, (column, row) = cv2.minMaxLoc(scores)
     x, y = float(column), float(row)
     if 0 < column < scores.shape[1] - 1:
-        x += parabola_offset(*(float(v) for v in scores[row, column - 1 : column + 2]))
+        x += parabola_offset(*scores[row, column - 1 : column + 2].tolist())
     if 0 < row < scores.shape[0] - 1:
-        y += parabola_offset(*(float(v) for v in scores[row - 1 : row + 2, column]))
-    return x, y, float(scores[row, column])
+        y += parabola_offset(*scores[row - 1 : row + 2, column].tolist())
+    return x, y, score
 
 
 def _typical_contrast(feature: Feature, mask: Mask) -> float:
     return float(feature[mask].std()) if mask.any() else 0.0
 
 
-def _corners(shape: tuple[int, ...], layout: Layout) -> list[tuple[int, int]]:
-    rows = range(layout.start, shape[0] - layout.tile + 1, layout.stride)
-    columns = range(layout.start, shape[1] - layout.tile + 1, layout.stride)
-    return [(row, column) for row in rows for column in columns]
+def _box_mean(image: NDArray[np.uint8], tile: int) -> NDArray[np.float64]:
+    """Mean of each tile x tile box that fits, by its top left corner."""
+    if min(image.shape) < tile:
+        return np.zeros((max(0, image.shape[0] - tile + 1), max(0, image.shape[1] - tile + 1)))
+    return _box_sum(cv2.integral(image), tile) / tile**2
+
+
+def _box_deviation(image: Feature, tile: int) -> NDArray[np.float64]:
+    """Standard deviation in each tile x tile box that fits, by its top left corner."""
+    if min(image.shape) < tile:
+        return np.zeros((max(0, image.shape[0] - tile + 1), max(0, image.shape[1] - tile + 1)))
+    total, squares = cv2.integral2(image)
+    mean = _box_sum(total, tile) / tile**2
+    return np.sqrt(np.maximum(_box_sum(squares, tile) / tile**2 - mean * mean, 0))
+
+
+def _box_sum(integral: NDArray[np.generic], tile: int) -> NDArray[np.float64]:
+    summed = np.asarray(integral, np.float64)
+    return summed[tile:, tile:] - summed[:-tile, tile:] - summed[tile:, :-tile] + summed[:-tile, :-tile]

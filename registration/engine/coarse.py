@@ -15,7 +15,7 @@ from registration.engine.correlate import Plane, Spectra, fft_shape, masked_ncc,
 from registration.engine.features import Overview, texture_energy
 from registration.engine.geometry import Size
 from registration.engine.matrices import Matrix, apply, scaling, shift, turn
-from registration.engine.resample import warp_array
+from registration.engine.resample import warp_quick
 from registration.engine.source import Mask
 
 STEP_DEGREES = 8
@@ -55,14 +55,14 @@ class _Turned:
 
 @dataclass(frozen=True)
 class _Scaled:
-    spectra: dict[str, Spectra]
+    spectra: Spectra
     shape: tuple[int, int]
 
 
 def candidates(fixed: Overview, moving: Overview, scales: Sequence[float]) -> list[Candidate]:
     """The best few poses of each cue, best first within a cue; the same place is not listed twice.
 
-    fixed, moving : of about 124 px (square root of the area), at the same um/px where scales == (1,).
+    fixed, moving : of about 61 px (square root of the area), at the same um/px where scales == (1,).
     """
     if min(image.feature[image.mask].std() if image.mask.any() else 0 for image in (fixed, moving)) < FLAT:
         return [_centred(fixed, moving)]
@@ -100,22 +100,22 @@ class _Search:
     """Called with a pose, gives its best shift for each cue."""
 
     def __init__(self, fixed: Overview, moving: Overview, masked: bool, scales: Sequence[float]) -> None:
+        mask = moving.mask if masked else moving.inside
         self._moving = moving
-        self._mask = moving.mask if masked else moving.inside
+        planes = (moving.feature, texture_energy(moving.feature), mask.astype(np.float32))
+        self._planes = cv2.merge([np.ascontiguousarray(plane) for plane in planes])
         mask = fixed.mask if masked else fixed.inside
         self._fixed = {scale: _scaled(fixed.feature, mask, moving, scale) for scale in scales}
 
     def __call__(self, pose: Pose) -> dict[str, Candidate]:
         turned = _turned(self._moving, pose)
-        values, valid = warp_array(self._moving.feature, turned.matrix, turned.size, fill=0)
-        mask, _ = warp_array(self._mask.astype(np.uint8), turned.matrix, turned.size, "nearest", fill=0)
+        planes = warp_quick(self._planes, turned.matrix, turned.size, outside="zero")
+        density, texture, mask = cv2.split(planes)
         fixed = self._fixed[pose.scale]
-        moving = _cue_spectra(values, valid & (mask > 0), fixed.shape)
-        maps = {
-            cue: masked_ncc(fixed.spectra[cue], moving[cue], fixed.shape, SMALLEST_OVERLAP) for cue in moving
-        }
-        maps["both"] = maps["density"] + maps["texture"]
-        return {cue: _best(scores, turned, pose, cue) for cue, scores in maps.items()}
+        moving = spectra(np.stack((density, texture)), np.asarray(mask) > 0.5, fixed.shape)
+        maps = masked_ncc(fixed.spectra, moving, fixed.shape, SMALLEST_OVERLAP)
+        cues = {"density": maps[0], "texture": maps[1], "both": maps[0] + maps[1]}
+        return {cue: _best(scores, turned, pose, cue) for cue, scores in cues.items()}
 
 
 def _scaled(feature: Plane, mask: Mask, moving: Overview, scale: float) -> _Scaled:
@@ -126,7 +126,8 @@ def _scaled(feature: Plane, mask: Mask, moving: Overview, scale: float) -> _Scal
     weight = cv2.resize(mask.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
     diagonal = math.ceil(math.hypot(*moving.shape) / max(1.0, scale)) + 1
     shape = fft_shape((rows, columns), (diagonal, diagonal))
-    return _Scaled(_cue_spectra(smaller, np.asarray(weight) > 0.5, shape), shape)
+    features = np.stack((smaller, texture_energy(smaller)))
+    return _Scaled(spectra(features, np.asarray(weight) > 0.5, shape), shape)
 
 
 def _best(scores: Plane, turned: _Turned, pose: Pose, cue: str) -> Candidate:
@@ -140,13 +141,6 @@ def _best(scores: Plane, turned: _Turned, pose: Pose, cue: str) -> Candidate:
 def _unwrapped(index: int, period: int, moving_length: int) -> int:
     """The shift behind an FFT index: from 1 - moving_length up."""
     return index - period if index > period - moving_length else index
-
-
-def _cue_spectra(feature: Plane, mask: Mask, shape: tuple[int, int]) -> dict[str, Spectra]:
-    return {
-        "density": spectra(feature, mask, shape),
-        "texture": spectra(texture_energy(feature), mask, shape),
-    }
 
 
 def _turned(moving: Overview, pose: Pose) -> _Turned:

@@ -64,6 +64,13 @@ def texture_energy(feature: Feature) -> Feature:
     return np.asarray(np.sqrt(np.maximum(square - mean * mean, 0)), np.float32)
 
 
+def gradient_size(feature: Feature) -> Feature:
+    """How steep the slightly smoothed feature is: edges, whichever side is the darker one."""
+    smooth = cv2.GaussianBlur(feature, (0, 0), 1.2)
+    across, down = cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
+    return np.asarray(cv2.magnitude(across, down), np.float32)
+
+
 def fill_smoothly(feature: Feature, mask: Mask) -> Feature:
     """Replace what is not in `mask` by what is near it (normalised convolution), so no edge arises there."""
     if mask.all() or not mask.any():

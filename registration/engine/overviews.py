@@ -19,7 +19,7 @@ _ENLARGED = 4.0
 
 @dataclass(frozen=True)
 class Levels:
-    """One slide at about 860, 430, 215 and 124 px (square root of the area)."""
+    """One slide at about 860, 430, 215 and 61 px (square root of the area)."""
 
     full: Overview
     half: Overview
@@ -27,7 +27,7 @@ class Levels:
     thumb: Overview
 
 
-QUARTER, THUMB = 4, 7
+QUARTER, THUMB = 4, 14
 
 
 def downsamples(fixed: PixelSource, moving: PixelSource, side: int) -> tuple[float, float]:
