@@ -14,10 +14,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from registration.engine.calibration_table import CELL_INTERCEPT, CELL_QUANTILES, CELL_WEIGHTS
+from registration.engine.blockfeatures import block_features, lost_blocks
+from registration.engine.blockmatch import Blocks
+from registration.engine.calibration_table import (
+    BLOCK_INTERCEPT,
+    BLOCK_QUANTILES,
+    BLOCK_WEIGHTS,
+    CELL_INTERCEPT,
+    CELL_QUANTILES,
+    CELL_WEIGHTS,
+)
 from registration.engine.cellevidence import CellEvidence
 from registration.engine.errorfeatures import CELLS, cell_features, cell_unit, lost_share
 from registration.engine.expected import UNMEASURED_PX, ErrorMap
+from registration.engine.geometry import Box, Points
 from registration.engine.result import Spread
 
 Plane = NDArray[np.float64]
@@ -29,6 +39,13 @@ STATED_UNITS = (0.2, 400.0)
 LOST_UNITS = 200.0
 #: Share of the free matches around a place that must contradict the field for the fit to be lost there.
 LOST_SHARE = 0.5
+#: The same for blocks: px of the image that they were matched on (about 2 um).
+STATED_BLOCK_PX = (0.2, 100.0)
+LOST_BLOCK_PX = 50.0
+#: Side of a square of the map from cells, units.
+CELL_SQUARE = 16 * CELLS
+#: Side of a square of the map from blocks, px of that image.
+BLOCK_SQUARE = 16
 #: Share of a square that must show tissue for something to be stated of it.
 TISSUE_NEEDED = 0.05
 
@@ -61,6 +78,7 @@ class ErrorModel:
 
 
 CELL_MODEL = ErrorModel(CELL_INTERCEPT, CELL_WEIGHTS, CELL_QUANTILES)
+BLOCK_MODEL = ErrorModel(BLOCK_INTERCEPT, BLOCK_WEIGHTS, BLOCK_QUANTILES)
 
 
 def cell_error_map(
@@ -72,16 +90,48 @@ def cell_error_map(
     slide shows tissue, over the same area as the cells; None: everywhere.
     """
     unit = cell_unit(evidence)
-    stated = np.clip(CELL_MODEL.p90(cell_features(evidence)), *STATED_UNITS)
-    stated = np.where(lost_share(evidence) > LOST_SHARE, np.maximum(stated, LOST_UNITS), stated) * unit
-    px = np.minimum(stated, np.nextafter(UNMEASURED_PX, 0))
+    stated = _stated(CELL_MODEL, cell_features(evidence), lost_share(evidence), STATED_UNITS, LOST_UNITS)
+    return _map(stated * unit, corner, unit * CELL_SQUARE, tissue)
+
+
+def block_error_map(
+    blocks: Blocks, context: Box, downsample: int, box: Box, tissue: NDArray[np.float32] | None = None
+) -> ErrorMap:
+    """The expected error over `box` of a transform around which blocks were matched freely.
+
+    context : what the blocks' image shows, box : what the map is to show, fixed level-0 px. downsample :
+    those per px of that image. tissue : as for cell_error_map, over `box`.
+    """
+    spacing = BLOCK_SQUARE * downsample
+    columns, rows = (-(-side // spacing) for side in (box.width, box.height))
+    xs, ys = (((np.arange(count) + 0.5) * spacing) for count in (columns, rows))
+    points: Points = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
+    places = (points + np.array((box.x - context.x, box.y - context.y))) / downsample
+    features, lost = block_features(blocks, places), lost_blocks(blocks, places)
+    stated = _stated(BLOCK_MODEL, features, lost, STATED_BLOCK_PX, LOST_BLOCK_PX)
+    return _map(stated.reshape(rows, columns) * downsample, (box.x, box.y), spacing, tissue)
+
+
+def _stated(
+    model: ErrorModel, features: Plane, lost: Plane, limits: tuple[float, float], lost_px: float
+) -> Plane:
+    stated = np.clip(model.p90(features), *limits)
+    kept: Plane = np.where(lost > LOST_SHARE, np.maximum(stated, lost_px), stated)
+    return kept
+
+
+def _map(
+    px: Plane, corner: tuple[float, float], spacing: float, tissue: NDArray[np.float32] | None
+) -> ErrorMap:
+    stated = np.minimum(px, np.nextafter(np.float32(UNMEASURED_PX), np.float32(0)))
     if tissue is not None:
-        rows, columns = px.shape
+        rows, columns = stated.shape
         share = cv2.resize(np.asarray(tissue, np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
-        px = np.where(share < TISSUE_NEEDED, UNMEASURED_PX, px)
-    return ErrorMap(px.astype(np.float32), corner, unit * 16 * CELLS)
+        stated = np.where(share < TISSUE_NEEDED, UNMEASURED_PX, stated)
+    return ErrorMap(stated.astype(np.float32), corner, spacing)
 
 
-def stated_spread(errors: ErrorMap, model: ErrorModel = CELL_MODEL) -> Spread | None:
-    """Median and p90 of the error over the whole map, fixed level-0 px; None where nothing was measured."""
-    return model.spread(errors.p90[errors.measured].astype(np.float64))
+def stated_spread(errors: ErrorMap, box: Box, model: ErrorModel = CELL_MODEL) -> Spread | None:
+    """Median and p90 of the error over `box`, fixed level-0 px; None where nothing was measured there."""
+    touched = errors.touched(box)
+    return model.spread(touched[touched < UNMEASURED_PX].astype(np.float64))

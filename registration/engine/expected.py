@@ -43,13 +43,14 @@ class ErrorMap:
         and in which there is something to measure; UNMEASURED_PX where there are none. At the edge, the
         nearest square's.
         """
-        touched = self._touched(box)
+        touched = self.touched(box)
         known = touched[touched < UNMEASURED_PX]
         if known.size == 0:
             return UNMEASURED_PX
         return float(np.quantile(known, _PATCH_SHARE, method="higher"))
 
-    def _touched(self, box: Box) -> NDArray[np.float32]:
+    def touched(self, box: Box) -> NDArray[np.float32]:
+        """(rows, cols): the squares that `box` touches."""
         rows, columns = self.p90.shape
         first = (np.array((box.x, box.y)) - self.origin) // self.spacing
         last = -((self.origin - np.array((box.right, box.bottom))) // self.spacing)
