@@ -330,7 +330,7 @@ def test_cell_by_cell() -> None:
     planes: dict[str, Any] = {name: rng.uniform(0, 2, shape) for name in distances}
     planes |= {name: rng.uniform(0, 1, shape) for name in ("score", "curvature", "gap", "weight")}
     planes["held_out_px"][0, 0] = planes["wide_px"][:] = np.nan
-    lines = {"xs": np.arange(12) * 8.0, "ys": np.arange(9) * 8.0}
+    lines: dict[str, Any] = {"xs": np.arange(12) * 8.0, "ys": np.arange(9) * 8.0}
     cells = CellEvidence(**lines, **planes, textured=rng.uniform(0, 1, shape) > 0.3)
     assert cell_pictures.cell_evidence(cells).ndim == 3
     blind = replace(cells, held_out_px=cells.wide_px, half_px=cells.wide_px, textured=np.zeros(shape, bool))

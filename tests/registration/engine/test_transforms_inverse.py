@@ -51,13 +51,13 @@ def test_there_and_back_is_as_exact_as_is_said(height: float) -> None:
     field = smooth(height)
     forward = affine() @ field
     found = checked_inverse(forward)
-    points = inside(field)
+    points = inside(field, 30_000)
     off = np.hypot(*(found.transform(forward(points)) - points).T)
     assert off.max() <= 1.2 * found.round_trip_max_px + 1e-6
-    assert np.percentile(off, 95) == pytest.approx(found.round_trip_p95_px, rel=0.15, abs=1e-4)
+    assert np.percentile(off, 95) == pytest.approx(found.round_trip_p95_px, rel=0.1, abs=1e-4)
     # these waves are steep: what is left grows with them, most of it where the field ends in a kink
-    assert found.round_trip_max_px <= 0.016 * height
-    assert found.round_trip_p95_px <= max(0.02, 0.003 * height)
+    assert found.round_trip_max_px <= 0.02 * height
+    assert found.round_trip_p95_px <= max(0.02, 0.004 * height)
     names = (found.transform.fixed.name, found.transform.moving.name)
     sizes = (found.transform.fixed.size, found.transform.moving.size)
     assert (names, sizes) == (("fixed", "moving"), (MOVING.size, FIXED.size))
@@ -70,7 +70,7 @@ def test_the_field_with_the_other_sign_is_far_off() -> None:
     wrong = DisplacementField(-field.values, field.origin, field.spacing, FIXED) @ affine().inverse()
     points = inside(field)
     off = np.hypot(*(wrong(forward(points)) - points).T)
-    assert off.max() > 5 * checked_inverse(forward).round_trip_max_px
+    assert np.percentile(off, 95) > 10 * checked_inverse(forward).round_trip_p95_px
     assert off.max() > 0.5
 
 
