@@ -82,8 +82,8 @@ def warp_quick(
 ) -> Image:
     """As `warp_array`, for matching only, not for export: positions rounded to 1/32 px, no validity.
 
-    image : (h, w) float32 (linear) or uint8 (nearest), sides below LARGEST_SIDE. outside : the value beyond the
-    image, that of its nearest edge or 0.
+    image : (h, w[, c]) float32 (linear) or uint8 (nearest), sides below LARGEST_SIDE. outside : the value
+    beyond the image, that of its nearest edge or 0.
     """
     offset = float(index_from_point(np.zeros(2))[0])
     indexed = np.array(matrix, np.float64)[:2]
@@ -91,7 +91,9 @@ def warp_quick(
     flag = cv2.INTER_NEAREST if image.dtype == np.uint8 else cv2.INTER_LINEAR
     border = cv2.BORDER_REPLICATE if outside == "edge" else cv2.BORDER_CONSTANT
     flags = flag | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(image, indexed, (size.width, size.height), flags=flags, borderMode=border))
+    return np.asarray(
+        cv2.warpAffine(image, indexed, (size.width, size.height), flags=flags, borderMode=border)
+    )
 
 
 def warp_region(
