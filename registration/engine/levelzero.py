@@ -32,9 +32,9 @@ Tick = Callable[[float], None]
 class FieldFit:
     """nodes : displacements before the region's affine, working px. matches : of the last pass, working px
     from the fit's corner. cells : what a person may be told about each of them. agreeing : share of the
-    textured windows whose free match in the check lies where the field predicts it. windows : how many there
-    are. stiffened : share of the nodes where the field had to be made stiffer, so as not to fold or smear
-    nuclei.
+    textured windows whose free match in the check lies where the field predicts it; 0 where no cell can be
+    seen. windows : how many there are. stiffened : share of the nodes where the field had to be made stiffer,
+    so as not to fold or smear nuclei.
     """
 
     grid: Grid
@@ -71,9 +71,10 @@ def fit_region(
         peaks = match_pass(region, grid, nodes, step, with_gap=step is steps[-1])
         matches = as_matches(peaks, grid, nodes, step)
         robust_px = config.robust_px * step.downsample
-        nodes, stiffened = fit_rigidly(
-            grid, matches, nodes, config.bending, robust_px, config.largest_strain, pins
-        )
+        if region.scale.shows_cells(config):
+            nodes, stiffened = fit_rigidly(
+                grid, matches, nodes, config.bending, robust_px, config.largest_strain, pins
+            )
     tick(len(steps) / (len(steps) + 2))
     wide, distance = _wide_look(region, grid, nodes, config)
     tick((len(steps) + 1) / (len(steps) + 2))
@@ -93,7 +94,7 @@ def fit_region(
         matches.weight,
         peaks.textured,
     )
-    agreeing = float(hits.sum()) / max(1, windows)
+    agreeing = float(hits.sum()) / max(1, windows) if region.scale.shows_cells(config) else 0.0
     return FieldFit(grid, nodes, matches, cells, agreeing, windows, float(stiffened.mean()))
 
 

@@ -46,6 +46,7 @@ _SCALES = (8.0, 4.0, 2.5, 2.0, 2.0)
 class RegionalFit:
     """start : for the level-0 stage. judged : free peaks at mid scale on a grid of their own. residuals_px :
     of those that agree, fixed level-0 px. context : what was looked at, fixed level-0 px, at `downsample`.
+    blocks : the free peaks, px of that image.
     """
 
     start: LocalStart
@@ -53,6 +54,7 @@ class RegionalFit:
     residuals_px: tuple[float, ...]
     context: Box
     downsample: int
+    blocks: Blocks
 
 
 def refit(
@@ -72,7 +74,7 @@ def refit(
     """
     size = Size(fixed.width, fixed.height)
     steps = downsamples(coarse_downsample, finest_downsample(fixed, config))
-    local = local_start(start, _context(box, size, steps[0]))
+    local = local_start(start, context_box(box, size, steps[0]))
     fits: list[RegionalFit] = []
     for done, downsample in enumerate(steps):
         tick(done / len(steps))
@@ -93,10 +95,16 @@ def supported(fits: tuple[RegionalFit, ...]) -> RegionalFit:
 def judge_around(
     fixed: PixelSource, moving: PixelSource, start: LocalStart, box: Box, config: LevelZeroConfig
 ) -> RegionalFit:
+    """Free peaks around `start` at the finest scale."""
+    return judge_at(fixed, moving, start, box, finest_downsample(fixed, config))
+
+
+def judge_at(
+    fixed: PixelSource, moving: PixelSource, start: LocalStart, box: Box, downsample: int
+) -> RegionalFit:
     """Free peaks around `start`, which is left as it is."""
-    downsample = finest_downsample(fixed, config)
-    context = _context(box, Size(fixed.width, fixed.height), downsample)
-    return _judge(_fixed_overview(fixed, context, downsample), moving, start, context)
+    context = context_box(box, Size(fixed.width, fixed.height), downsample)
+    return _judge(fixed_overview(fixed, context, downsample), moving, start, context)
 
 
 def finest_downsample(fixed: PixelSource, config: LevelZeroConfig) -> int:
@@ -115,11 +123,11 @@ def downsamples(coarse: float, finest: int) -> list[int]:
 def _refit_once(
     fixed: PixelSource, moving: PixelSource, start: LocalStart, box: Box, downsample: int, marks: Landmarks
 ) -> RegionalFit:
-    context = _context(box, Size(fixed.width, fixed.height), downsample)
-    image = _fixed_overview(fixed, context, downsample)
+    context = context_box(box, Size(fixed.width, fixed.height), downsample)
+    image = fixed_overview(fixed, context, downsample)
     layout = LARGE_FIT if _is_large(image) else FIT
     before = _match(image, moving, start, context, layout)
-    pinned = _marks_inside(start, marks, context, downsample)
+    pinned = marks_inside(start, marks, context, downsample)
     correction = _pinned_correction(before, layout, *pinned)
     fitted = start.corrected(_in_slide(correction, context, downsample))
     judged = _judge(image, moving, fitted, context)
@@ -128,7 +136,7 @@ def _refit_once(
     return max(judged, _judge(image, moving, start, context), key=lambda option: option.judged.z)
 
 
-def _marks_inside(
+def marks_inside(
     start: LocalStart, marks: Landmarks, context: Box, downsample: int
 ) -> tuple[Points, Points, Weights]:
     """Where landmarks lie in the context's image, where the start expects them, and their weights."""
@@ -170,7 +178,12 @@ def _judge(image: Overview, moving: PixelSource, start: LocalStart, context: Box
     distances = np.hypot(*blocks.shifts.T)
     near = distances[distances <= TOLERANCE] * image.downsample
     return RegionalFit(
-        start, agreement(blocks, layout, TOLERANCE), tuple(near.tolist()), context, int(image.downsample)
+        start,
+        agreement(blocks, layout, TOLERANCE),
+        tuple(near.tolist()),
+        context,
+        int(image.downsample),
+        blocks,
     )
 
 
@@ -191,16 +204,17 @@ def _in_slide(correction: Matrix, context: Box, downsample: int) -> Matrix:
     return moved
 
 
-def _fixed_overview(fixed: PixelSource, context: Box, downsample: int) -> Overview:
+def fixed_overview(fixed: PixelSource, context: Box, downsample: int) -> Overview:
+    """The fixed slide over `context`, fixed level-0 px."""
     columns, rows = context.width // downsample, context.height // downsample
     rgb, valid = fixed.read(context.x, context.y, columns, rows, downsample)
     return overview(rgb, valid, downsample)
 
 
-def _context(box: Box, size: Size, downsample: int) -> Box:
-    """`box`, widened to CONTEXT_PX where the slide allows it, in whole px at `downsample`."""
-    x, width = _widened(box.x, box.width, size.width, CONTEXT_PX * downsample)
-    y, height = _widened(box.y, box.height, size.height, CONTEXT_PX * downsample)
+def context_box(box: Box, size: Size, downsample: int, least: int = CONTEXT_PX) -> Box:
+    """`box`, widened to `least` px at `downsample` where the slide allows it, in whole px of those."""
+    x, width = _widened(box.x, box.width, size.width, least * downsample)
+    y, height = _widened(box.y, box.height, size.height, least * downsample)
     return Box(
         x,
         y,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,8 @@ from registration.engine.matrices import Matrix, apply, shift
 from registration.engine.measuring import Measured, RegionTask, measured
 from registration.engine.quality import RegionEvidence, spread
 from registration.engine.region import Region
-from registration.engine.robust import Model, cauchy, fit
+from registration.engine.regionmid import refine
+from registration.engine.robust import cauchy, fit
 from registration.engine.stages import Stages
 from registration.engine.transforms import AffineTransform, DisplacementField, Transform
 
@@ -23,6 +25,8 @@ _ROBUST_ROUNDS = 4
 MATCHES_FOR_FIELD = 24.0
 #: With fewer not even that.
 _MATCHES_FOR_RIGID = 16
+#: Places each way at which a similarity is fitted to a start.
+_PLACES = 9
 #: Fields of which so much had to be made stiffer are said to be.
 _STIFFENED_SHARE = 0.02
 
@@ -51,10 +55,18 @@ def fit_with_field(task: RegionTask, stages: Stages) -> RegionFit:
     distances = found.field.cells.held_out_px[found.field.kept]
     evidence = region_evidence(task, found, distances)
     if not evidence.level_zero:
-        return _result(found.supported.start.transform, evidence, found, "region")
+        return _region_level(task, found, stages)
     if found.field.matches.weight.sum() < MATCHES_FOR_FIELD:
         return _similarity(task, found)
     return _result(affine_and_field(found.region, found.field), evidence, found, "field")
+
+
+def _region_level(task: RegionTask, found: Measured, stages: Stages) -> RegionFit:
+    """Consecutive sections: the structures around the region are matched, not its cells."""
+    mid = stages.run("matching structures", 90, lambda: refine(task, found.mids, stages.tick), until=100)
+    found = replace(found, mids=(mid,))
+    evidence = region_evidence(task, found)
+    return _result(mid.start.transform, evidence, found, "region")
 
 
 def fit_similarity(task: RegionTask, stages: Stages) -> RegionFit:
@@ -63,14 +75,29 @@ def fit_similarity(task: RegionTask, stages: Stages) -> RegionFit:
 
 
 def _similarity(task: RegionTask, found: Measured) -> RegionFit:
+    if found.field.kept.sum() < _MATCHES_FOR_RIGID or not region_evidence(task, found).level_zero:
+        return _rigid_start(task, found)
     points, targets, weights = listed_matches(found.region, found.field)
     affine = found.region.start.affine
     moving_points = affine(targets)
-    matrix = _settled(points, moving_points, weights, affine, "similarity")
+    matrix = _settled(points, moving_points, weights, affine)
     distances = np.linalg.norm(apply(matrix, points) - moving_points, axis=1) / affine.scale
     evidence = region_evidence(task, found, distances)
     transform = AffineTransform(matrix, affine.fixed, affine.moving)
     return _result(transform, evidence, found, "rigid")
+
+
+def _rigid_start(task: RegionTask, found: Measured) -> RegionFit:
+    """No cells to fit to: the similarity nearest to what the surroundings support."""
+    start = found.supported.start
+    xs, ys = (
+        np.linspace(first, last, _PLACES)
+        for first, last in ((task.box.x, task.box.right), (task.box.y, task.box.bottom))
+    )
+    points = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
+    matrix = _similarity_of(points, start.transform(points), np.ones(len(points)), start.affine)
+    transform = AffineTransform(matrix, start.affine.fixed, start.affine.moving)
+    return _result(transform, region_evidence(task, found), found, "rigid")
 
 
 def _result(transform: Transform, evidence: RegionEvidence, found: Measured, model: str) -> RegionFit:
@@ -78,21 +105,25 @@ def _result(transform: Transform, evidence: RegionEvidence, found: Measured, mod
     return RegionFit(transform, evidence, found.field.cells, (box.x, box.y), model)
 
 
-def region_evidence(task: RegionTask, found: Measured, distances: NDArray[np.float64]) -> RegionEvidence:
-    """distances : (N,) of the field's kept matches from the transform handed out, fixed level-0 px."""
-    region, field = found.region, found.field
+def region_evidence(
+    task: RegionTask, found: Measured, distances: NDArray[np.float64] | None = None
+) -> RegionEvidence:
+    """distances : (N,) of the field's kept matches from the transform handed out, fixed level-0 px; None
+    where no cells were fitted to.
+    """
+    region, field, mid = found.region, found.field, found.supported
     tissue = float(region.fixed_tissue.sum())
     evidence = RegionEvidence(
         tissue=region.tissue_in(task.box),
         overlap=float(region.tissue.sum()) / max(tissue, 1.0),
-        z=found.supported.judged.z,
+        z=mid.judged.z,
         agreeing=field.agreeing,
         windows=field.windows,
-        error_px=None,
+        error_px=spread(np.array(mid.residuals_px)),
         stiffened=field.stiffened > _STIFFENED_SHARE,
     )
-    if not evidence.level_zero:
-        return evidence.with_error(spread(np.array(found.supported.residuals_px)))
+    if distances is None or not evidence.level_zero:
+        return evidence
     here = inside(field.cells, (region.box.x, region.box.y), task.box)[field.kept]
     weights = field.matches.weight[field.kept]
     here = here if here.sum() >= _MATCHES_FOR_RIGID else np.ones_like(here)
@@ -134,15 +165,20 @@ def listed_matches(region: Region, field: FieldFit) -> tuple[Points, Points, NDA
     return points[kept], (points + field.matches.target * unit)[kept], field.matches.weight[kept]
 
 
-def _settled(
-    points: Points, targets: Points, weights: NDArray[np.float64], start: AffineTransform, model: Model
-) -> Matrix:
-    """`model` fitted with Cauchy weights around itself; `start` where there are too few matches."""
-    if len(points) < _MATCHES_FOR_RIGID:
-        return np.array(start.matrix)
+def _settled(points: Points, targets: Points, weights: NDArray[np.float64], start: AffineTransform) -> Matrix:
+    """A similarity fitted with Cauchy weights around itself, at first around `start`."""
     matrix = np.array(start.matrix)
     for _ in range(_ROBUST_ROUNDS):
         distances = np.linalg.norm(apply(matrix, points) - targets, axis=1)
         scale = max(2.0, float(np.median(distances)))
-        matrix = fit(points, targets, weights * cauchy(distances, scale), model)
+        matrix = _similarity_of(points, targets, weights * cauchy(distances, scale), start)
+    return matrix
+
+
+def _similarity_of(
+    points: Points, targets: Points, weights: NDArray[np.float64], like: AffineTransform
+) -> Matrix:
+    """Mirrored where `like` is: as a turn it is fitted to points flipped before."""
+    flip = np.diag((math.copysign(1.0, float(np.linalg.det(like.matrix[:2, :2]))), 1.0, 1.0))
+    matrix: Matrix = fit(apply(flip, points), targets, weights, "similarity") @ flip
     return matrix

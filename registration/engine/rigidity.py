@@ -13,9 +13,9 @@ from registration.engine.nonrigid import Grid, Matches, Nodes, Pins, fit_field
 
 #: Each round the matches around a square that is deformed too far count this much less.
 _LOOSER = 0.25
-_ROUNDS = 5
+_ROUNDS = 4
 #: If that does not help, the whole field is made stiffer by these factors.
-_STIFFER = (10.0, 100.0, 1000.0)
+_STIFFER = (10.0, 1000.0)
 
 
 def largest_strain(grid: Grid, nodes: Nodes) -> NDArray[np.float64]:
@@ -47,21 +47,18 @@ def fit_rigidly(
     """
     touched = np.zeros((grid.rows, grid.columns), np.bool_)
     trust = np.ones((grid.rows, grid.columns))
-    for _ in range(_ROUNDS):
-        nodes = fit_field(grid, _trusted(grid, matches, trust), start, bending, robust_px, pins=pins)
+    nodes = fit_field(grid, matches, start, bending, robust_px, pins=pins)
+    for factor in (*(1.0 for _ in range(_ROUNDS)), *_STIFFER):
         beyond = _around(largest_strain(grid, nodes) > limit, grid)
         if not beyond.any():
             return nodes, touched
-        touched |= beyond
+        touched |= beyond if factor == 1 else True
         trust = np.where(beyond, trust * _LOOSER, trust)
-    for factor in _STIFFER:
         looser = _trusted(grid, matches, trust)
-        nodes = fit_field(grid, looser, start, bending * factor, robust_px, pins=pins)
-        if not (largest_strain(grid, nodes) > limit).any():
-            break
-    else:
-        nodes = start
-    return nodes, np.ones_like(touched)
+        first, rounds = (nodes, 1) if factor == 1 else (start, 2)
+        nodes = fit_field(grid, looser, first, bending * factor, robust_px, rounds, pins=pins)
+    strained = (largest_strain(grid, nodes) > limit).any()
+    return start if strained else nodes, touched
 
 
 def _strain(slope_x: Nodes, slope_y: Nodes) -> NDArray[np.float64]:

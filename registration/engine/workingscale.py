@@ -48,6 +48,10 @@ class WorkingScale:
         """The power of 2 of working px nearest to a length, at least 1."""
         return power_of_2(um / self.um)
 
+    def shows_cells(self, config: LevelZeroConfig) -> bool:
+        """Whether the slide is fine enough for any of the passes."""
+        return any(self._sees(step) for step in config.passes)
+
     def steps(self, config: LevelZeroConfig) -> list[Step]:
         """The passes that the slide is fine enough for; at least one."""
         seen = [step for step in config.passes if self._sees(step)] or [config.passes[0]]

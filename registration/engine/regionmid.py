@@ -1,0 +1,95 @@
+"""Stage D again, on a region and what surrounds it: for sections whose single cells do not match."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from registration.engine.config.levelzero import UNKNOWN_UM
+from registration.engine.features import overview
+from registration.engine.geometry import Box, Size
+from registration.engine.inputs import mean_um
+from registration.engine.localstart import LocalStart
+from registration.engine.matrices import shift
+from registration.engine.measuring import RegionTask
+from registration.engine.midscale import fit_midscale, mid_image
+from registration.engine.nonrigid import Grid, Nodes, Pins
+from registration.engine.regional import (
+    RegionalFit,
+    context_box,
+    fixed_overview,
+    judge_at,
+    marks_inside,
+    supported,
+)
+from registration.engine.resample import warp_region
+from registration.engine.transforms import DisplacementField
+
+#: Finer than about this (um/px) consecutive sections show nothing in common that could be matched.
+FINEST_UM = 8.0
+#: The region and its surroundings, px a side at least.
+CONTEXT_PX = 448
+#: Room around the moving image beyond the field so far, px.
+_MARGIN = 48
+
+
+def refine(
+    task: RegionTask, fits: tuple[RegionalFit, ...], tick: Callable[[float], None] = lambda fraction: None
+) -> RegionalFit:
+    """The fit that the surroundings support, with a field fitted to structures at ever finer scale as long as
+    blocks that were left out confirm it. A field that they do not confirm is not used.
+    """
+    best = supported(fits)
+    scales = [each.downsample for each in fits if each.downsample * _um(task) > FINEST_UM / math.sqrt(2)]
+    for done, downsample in enumerate(scales or [fits[0].downsample]):
+        tick(done / max(1, len(scales)))
+        start = _refined(task, best.start, downsample)
+        if start is None:
+            continue
+        refined = judge_at(task.fixed, task.moving, start, task.box, downsample)
+        best = supported((judge_at(task.fixed, task.moving, best.start, task.box, downsample), refined))
+    return best
+
+
+def _refined(task: RegionTask, start: LocalStart, downsample: int) -> LocalStart | None:
+    """None where the left-out blocks do not confirm the new field."""
+    context = context_box(task.box, Size(task.fixed.width, task.fixed.height), downsample, CONTEXT_PX)
+    image = fixed_overview(task.fixed, context, downsample)
+    margin = _MARGIN + math.ceil(start.reach / downsample)
+    pulled = overview(
+        *warp_region(task.moving, start.affine, _wider(context, margin * downsample), downsample), downsample
+    )
+    config = task.config.midscale
+    rows, columns = image.shape
+    grid = Grid.over(columns, rows, config.node_spacing)
+    points = grid.node_points() * downsample + (context.x, context.y)
+    nodes = (start.shift(points) / downsample).reshape(grid.rows, grid.columns, 2)
+    places, targets, weight = marks_inside(LocalStart(start.affine), task.landmarks, context, downsample)
+    found = fit_midscale(
+        mid_image(image),
+        mid_image(pulled),
+        shift(margin, margin),
+        config,
+        start=nodes,
+        pins=Pins(places, targets - places, weight),
+    )
+    if not found.evidence.better and len(places) == 0:
+        return None
+    return LocalStart(start.affine, _field(found.nodes, grid, context, downsample, start))
+
+
+def _field(nodes: Nodes, grid: Grid, context: Box, downsample: int, start: LocalStart) -> DisplacementField:
+    first, spacing = grid.first * downsample, float(grid.spacing * downsample)
+    values = (nodes * downsample).astype(np.float32)
+    origin = (context.x + first, context.y + first)
+    return DisplacementField(values, origin, (spacing, spacing), start.affine.fixed)
+
+
+def _wider(box: Box, margin: int) -> Box:
+    return Box(box.x - margin, box.y - margin, box.width + 2 * margin, box.height + 2 * margin)
+
+
+def _um(task: RegionTask) -> float:
+    return mean_um(task.fixed) if task.fixed.um_per_px else UNKNOWN_UM
