@@ -14,15 +14,17 @@ from registration.engine.geometry import Box
 from registration.engine.inputs import check_box, frame, mean_um, scale_known
 from registration.engine.measuring import RegionTask
 from registration.engine.overviews import downsamples
-from registration.engine.quality import RegionEvidence, SlideEvidence, in_um, judge_region, judge_slides
+from registration.engine.quality import RegionEvidence, in_um, judge_region, judge_slides
 from registration.engine.regionfit import RegionFit, fit_similarity, fit_with_field
 from registration.engine.report.recorder import NO_RECORDER, Recorder
-from registration.engine.result import OnProgress, RegistrationResult, no_progress
+from registration.engine.result import Level, OnProgress, RegistrationResult, Section, no_progress
 from registration.engine.roialign import fit_roialign
-from registration.engine.slidefit import SlideFit, fit_slides
+from registration.engine.sections import detect_section
+from registration.engine.slidefield import SlideAlignment, with_field
+from registration.engine.slidefit import fit_slides
 from registration.engine.source import PixelSource
 from registration.engine.stages import Stages
-from registration.engine.transforms import AffineTransform, Transform
+from registration.engine.transforms import AffineTransform, DisplacementField, Transform
 from registration.engine.transforms.sampled import split
 
 #: Per cent of a registration that aligning the slides takes where no transform is given.
@@ -52,18 +54,22 @@ def align_slides(
     cv2.setRNGSeed(config.seed)
     fixed, moving = _cut(fixed, moving, constraints)
     stages = Stages(on_progress, recorder=recorder)
-    fit = fit_slides(fixed, moving, config, stages)
+    found = _aligned(fixed, moving, config, constraints, stages)
+    section = None
+    if found.verdict.level is not Level.REFUSED:
+        section = stages.run("looking at cells", 92, lambda: _section(fixed, moving, config, found))
     on_progress("done", 100)
     return RegistrationResult(
-        transform=fit.affine,
-        verdict=judge_slides(fit.evidence),
-        error_px=fit.error_px,
-        error_um=in_um(fit.error_px, fixed.um_per_px),
+        transform=found.transform,
+        verdict=found.verdict,
+        error_px=found.error_px,
+        error_um=in_um(found.error_px, fixed.um_per_px),
         box=None,
         config=config,
         engine_version=ENGINE_VERSION,
         stages=stages.reports,
-        evidence=_slide_figures(fit.evidence),
+        evidence=_slide_figures(found),
+        section=section,
     )
 
 
@@ -88,15 +94,16 @@ def register(
     cv2.setRNGSeed(config.seed)
     fixed, moving = _cut(fixed, moving, constraints)
     first = Stages(on_progress, 0, _SLIDES_SHARE, recorder)
-    slides = None if initial is not None else fit_slides(fixed, moving, config, first)
-    start = _start(fixed, moving, initial, slides)
+    slides = None if initial is not None else _aligned(fixed, moving, config, constraints, first)
+    start = slides.transform if slides is not None else _stored(fixed, moving, initial)
     coarse, _ = downsamples(fixed, moving, config.slides.overview_px)
     second = Stages(on_progress, 0 if slides is None else _SLIDES_SHARE, recorder=recorder)
-    fit = _REGION_METHODS[config.model](RegionTask(fixed, moving, box, start, coarse, config), second)
+    task = RegionTask(fixed, moving, box, start, coarse, config, constraints.landmarks)
+    fit = _REGION_METHODS[config.model](task, second)
     on_progress("done", 100)
     verdict = judge_region(
         fit.evidence,
-        None if slides is None else judge_slides(slides.evidence),
+        None if slides is None else slides.verdict,
         None if fixed.um_per_px is None else mean_um(fixed),
     )
     return RegistrationResult(
@@ -108,7 +115,7 @@ def register(
         config=config,
         engine_version=ENGINE_VERSION,
         stages=first.reports + second.reports,
-        evidence=(_slide_figures(slides.evidence) if slides else {}) | _region_figures(fit.evidence),
+        evidence=(_slide_figures(slides) if slides else {}) | _region_figures(fit.evidence),
     )
 
 
@@ -118,18 +125,46 @@ def _cut(
     return excluding(fixed, constraints.exclude_fixed), excluding(moving, constraints.exclude_moving)
 
 
-def _start(
-    fixed: PixelSource, moving: PixelSource, initial: Transform | None, slides: SlideFit | None
-) -> AffineTransform:
-    """The slide-level affine between the slides' own frames; a stored one may carry rounded um/px."""
-    if slides is not None:
-        return slides.affine
-    assert initial is not None  # noqa: S101 - one of the two is always there
-    return AffineTransform(split(initial)[0].matrix, frame("fixed", fixed), frame("moving", moving))
+def _aligned(
+    fixed: PixelSource,
+    moving: PixelSource,
+    config: RegistrationConfig,
+    constraints: Constraints,
+    stages: Stages,
+) -> SlideAlignment:
+    fit = fit_slides(fixed, moving, config, stages)
+    return with_field(fit, judge_slides(fit.evidence), config, constraints.landmarks, stages)
 
 
-def _slide_figures(evidence: SlideEvidence) -> dict[str, float]:
-    return {f"slide_{name}": float(value) for name, value in asdict(evidence).items()}
+def _section(
+    fixed: PixelSource, moving: PixelSource, config: RegistrationConfig, found: SlideAlignment
+) -> Section:
+    coarse, _ = downsamples(fixed, moving, config.slides.overview_px)
+    error = in_um(found.error_px, fixed.um_per_px)
+    region_um = None if error is None else error.p90
+    return detect_section(fixed, moving, found.transform, coarse, config, region_um=region_um)
+
+
+def _stored(fixed: PixelSource, moving: PixelSource, initial: Transform | None) -> Transform:
+    """`initial` between the slides' own frames; a stored one may carry rounded um/px."""
+    assert initial is not None  # noqa: S101 - there are slides to align only where it is
+    affine, field = split(initial)
+    own = AffineTransform(affine.matrix, frame("fixed", fixed), frame("moving", moving))
+    if field is None:
+        return own
+    return own @ DisplacementField(field.values, field.origin, field.spacing, own.fixed)
+
+
+def _slide_figures(found: SlideAlignment) -> dict[str, float]:
+    figures = {f"slide_{name}": float(value) for name, value in asdict(found.evidence).items()}
+    if found.mid is None:
+        return figures
+    mid = found.mid.evidence
+    figures |= {"slide_field_used": float(found.uses_field), "slide_field_gain_z": mid.gain_z}
+    return figures | {
+        "slide_share_before_field": mid.before.share,
+        "slide_share_after_field": mid.after.share,
+    }
 
 
 def _region_figures(evidence: RegionEvidence) -> dict[str, float]:

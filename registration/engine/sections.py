@@ -16,7 +16,7 @@ from registration.engine.result import Section, SectionKind, no_progress
 from registration.engine.source import Mask, PixelSource
 from registration.engine.stages import Stages
 from registration.engine.tissue import tissue_mask
-from registration.engine.transforms import AffineTransform, Transform
+from registration.engine.transforms import Transform
 
 #: Coarser than this (um/px) no cell can be told from its neighbour.
 COARSEST_UM = 2.0
@@ -42,7 +42,7 @@ REGION_UM = 20.0
 def detect_section(
     fixed: PixelSource,
     moving: PixelSource,
-    start: AffineTransform,
+    start: Transform,
     coarse_downsample: float,
     config: RegistrationConfig,
     *,
@@ -50,7 +50,7 @@ def detect_section(
 ) -> Section:
     """Whether single cells match. Unknown where slides are too coarse to show cells, or nothing can be seen.
 
-    start : the slide-level affine. coarse_downsample : fixed level-0 px per px of the overview that gave it.
+    start : the slide-level transform. coarse_downsample : fixed level-0 px per px of its overview.
     region_um : the error of nine places in ten at region level, for the sentence.
     """
     known = fixed.um_per_px is not None and moving.um_per_px is not None
@@ -153,7 +153,7 @@ def _at(mask: Mask, source: PixelSource, points: Points) -> Mask:
 def _agreeing(
     fixed: PixelSource,
     moving: PixelSource,
-    start: AffineTransform,
+    start: Transform,
     coarse_downsample: float,
     config: RegistrationConfig,
     box: Box,

@@ -11,8 +11,9 @@ import numpy as np
 from registration.engine.affine import AffineFit, choose, held_out_blocks
 from registration.engine.coarse import UNKNOWN_SCALES, candidates
 from registration.engine.config import RegistrationConfig
+from registration.engine.features import Overview
 from registration.engine.inputs import frame, scale_known
-from registration.engine.matrices import apply, between_scales
+from registration.engine.matrices import Matrix, apply, between_scales
 from registration.engine.overviews import Levels, downsamples, read_levels
 from registration.engine.quality import SlideEvidence, spread
 from registration.engine.result import Spread
@@ -27,11 +28,15 @@ _STRETCH = (0.7, 1.4)
 
 @dataclass(frozen=True)
 class SlideFit:
-    """error_px : of held-out matches, fixed level-0 px."""
+    """error_px : of held-out matches, fixed level-0 px. matrix : the affine, corner-based px of the two
+    overviews, which follow.
+    """
 
     affine: AffineTransform
     evidence: SlideEvidence
     error_px: Spread | None
+    matrix: Matrix
+    overviews: tuple[Overview, Overview]
 
 
 def fit_slides(
@@ -50,7 +55,8 @@ def fit_slides(
     evidence = SlideEvidence(
         there.judged.z, there.judged.share, there.judged.blocks, inconsistency(levels_f, there, back)
     )
-    return SlideFit(AffineTransform(matrix, frame("fixed", fixed), frame("moving", moving)), evidence, error)
+    affine = AffineTransform(matrix, frame("fixed", fixed), frame("moving", moving))
+    return SlideFit(affine, evidence, error, there.matrix, (levels_f.full, levels_m.full))
 
 
 def inconsistency(fixed: Levels, there: AffineFit, back: AffineFit) -> float:
