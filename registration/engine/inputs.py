@@ -10,6 +10,8 @@ from registration.engine.source import PixelSource
 
 #: A smaller region does not hold two cells of the level-0 stage.
 SMALLEST_REGION_PX = 64
+#: No slide is finer or coarser, um per px.
+SMALLEST_UM, LARGEST_UM = 0.01, 1000.0
 
 
 def check_box(box: Box, fixed: PixelSource) -> None:
@@ -39,7 +41,12 @@ def check_box(box: Box, fixed: PixelSource) -> None:
 
 
 def scale_known(fixed: PixelSource, moving: PixelSource) -> bool:
-    """Whether um/px is known. Raises EngineError("mpp_missing") where only one slide has it."""
+    """Whether um/px is known.
+
+    Raises EngineError("mpp_missing") where only one slide has it, ("mpp_out_of_range") for impossible values.
+    """
+    for name, source in (("fixed", fixed), ("moving", moving)):
+        _check_um(name, source.um_per_px)
     if (fixed.um_per_px is None) == (moving.um_per_px is None):
         return fixed.um_per_px is not None
     missing = "fixed" if fixed.um_per_px is None else "moving"
@@ -48,6 +55,17 @@ def scale_known(fixed: PixelSource, moving: PixelSource) -> bool:
         f"The {missing} slide does not state its um per pixel, but the other one does. "
         f"Give it for the {missing} slide.",
         field=f"{missing}_mpp",
+    )
+
+
+def _check_um(name: str, um_per_px: tuple[float, float] | None) -> None:
+    if um_per_px is None or all(SMALLEST_UM <= value <= LARGEST_UM for value in um_per_px):
+        return
+    raise EngineError(
+        "mpp_out_of_range",
+        f"The {name} slide states {um_per_px[0]:g} x {um_per_px[1]:g} um per pixel; {SMALLEST_UM:g} to "
+        f"{LARGEST_UM:g} are possible. Correct it.",
+        field=f"{name}_mpp",
     )
 
 

@@ -132,7 +132,7 @@ def strongest(scores: Values, apart: float) -> Peaks:
     rows, columns, side, _ = scores.shape
     flat = scores.reshape(-1, side, side)
     number = np.arange(len(flat))
-    at = flat.reshape(len(flat), -1).argmax(axis=1)
+    at = flat.reshape(len(flat), side * side).argmax(axis=1)
     row, column = at // side, at % side
     best = flat[number, row, column]
     inner_row, inner_column = (np.clip(place, 1, side - 2) for place in (row, column))
@@ -143,7 +143,7 @@ def strongest(scores: Values, apart: float) -> Peaks:
     steps = np.arange(side)
     near_row = (steps[None, :, None] - row[:, None, None]) ** 2
     near = near_row + (steps[None, None, :] - column[:, None, None]) ** 2 <= apart**2
-    second = np.where(near, -np.inf, flat).reshape(len(flat), -1).max(axis=1)
+    second = np.where(near, -np.inf, flat).reshape(len(flat), side * side).max(axis=1)
     shifts = np.stack((x, y), axis=-1) - (side - 1) // 2
     shape = (rows, columns)
     gap = best - second

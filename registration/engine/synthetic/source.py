@@ -11,6 +11,9 @@ from registration.engine.geometry import Size, point_from_index
 from registration.engine.resample import sample
 from registration.engine.source import Mask, Rgb
 
+#: Samples a side that are averaged for a px at most.
+_MOST_TAPS = 64
+
 
 @dataclass(frozen=True, eq=False)
 class ArraySource:
@@ -32,8 +35,8 @@ class ArraySource:
         return Size(self.width, self.height)
 
     def read(self, x: float, y: float, columns: int, rows: int, downsample: float) -> tuple[Rgb, Mask]:
-        """As PixelSource.read; averages about downsample x downsample px for an output px."""
-        taps = max(1, round(downsample))
+        """As PixelSource.read; averages about downsample x downsample samples (64 x 64 at most)."""
+        taps = min(_MOST_TAPS, max(1, round(downsample)))
         step = downsample / taps
         xs = x + point_from_index(np.arange(columns * taps), step)
         ys = y + point_from_index(np.arange(rows * taps), step)
