@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +54,8 @@ class Group:
     """names : of its cases, cheap to list. make : the case of a name. kind : which table, see tables.py.
 
     methods : each with the step of the cases it runs on (1: all). alone : nothing else may run meanwhile,
-    because seconds count. needs : a folder of DATA without which the group is left out.
+    because seconds count. quick : how many of its cases a quick run takes. needs : a folder of DATA without
+    which the group is left out.
     """
 
     name: str
@@ -66,12 +67,10 @@ class Group:
     alone: bool = True
     quick: int = 1
     needs: str = ""
-    note: str = ""
-    options: Mapping[str, float] = field(default_factory=dict)
 
-    def runs(self, *, quick: bool = False) -> list[tuple[str, str]]:
-        """(case, method), in the order in which they are measured."""
-        names = self.names[: self.quick] if quick else self.names
+    def runs(self, cases: int | None = None) -> list[tuple[str, str]]:
+        """(case, method), in the order in which they are measured; of the first `cases` if that is given."""
+        names = self.names[:cases]
         return [
             (name, method)
             for number, name in enumerate(names)

@@ -134,7 +134,7 @@ def _many(sweep: int) -> list[Group]:
         ),
         Group(
             "lost",
-            "Deliberately lost: the region's registration starts that far off",
+            "Deliberately lost: the region's registration starts from a spoilt transform",
             "lost",
             made.lost_names(),
             made.lost_case,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import zlib
-
-import numpy as np
+from collections.abc import Mapping
+from dataclasses import replace
 
 from benchmarks import real
 from benchmarks.case import OUT, Case, Truth, grid
 from registration.engine.geometry import Box, Size
+from registration.engine.matrices import Matrix, scaling, shift, turn
 from registration.engine.source import PixelSource
 from registration.engine.synthetic import cases as swept
 from registration.engine.synthetic import phantom_arrays, write_phantom_pair
@@ -21,6 +22,16 @@ from viewer.wsi import open_slide
 SWEEP_SEED, WRONG_SEED = 20261, 20262
 PHANTOM_SIZE = 1536
 DEMO, DEMO_SIZE = OUT / "phantom", 12288
+#: What is done to the truth before a registration starts from it, moving px about the region's middle.
+SPOILT: Mapping[str, Matrix] = {
+    "60 px off": shift(52, -30),
+    "240 px off": shift(-190, 147),
+    "900 px off": shift(700, 566),
+    "turned by 4 degrees": turn(4.0),
+    "turned by 30 degrees": turn(30.0),
+    "mirrored": turn(0.0, mirrored=True),
+    "a third too large": scaling(1.33),
+}
 #: Of phantoms that material is made of; every third shows consecutive sections.
 PHANTOMS = tuple(f"phantom {number}" for number in range(6))
 
@@ -39,7 +50,7 @@ def phantom_case(name: str) -> Case:
         "bent": {"rotation": 8, "field_px": 12},
         "consecutive": {"rotation": 25, "consecutive": 1},
     }
-    pair = phantom_arrays(2048, 5100 + phantom_names().index(name), **options[name])  # type: ignore[arg-type]
+    pair = phantom_arrays(2048, 5100 + phantom_names().index(name), **options[name])
     return region(pair.he, pair.ihc, pair.truth, Box(512, 512, 1024, 1024))
 
 
@@ -109,28 +120,25 @@ def material(name: str) -> Material:
 
 
 def lost_names() -> tuple[str, ...]:
-    return tuple(f"{off} px, {what}" for off in (60, 120, 240, 480) for what in ("phantom", real.RESTAINED))
+    """How the start is spoilt, and what it is the start of."""
+    return tuple(f"{how}, {what}" for what in ("phantom", real.RESTAINED) for how in SPOILT)
 
 
 def lost_case(name: str) -> Case:
-    """A region whose registration starts that far from the truth, in another direction each time."""
-    off, _, what = name.partition(" px, ")
-    angle = zlib.crc32(name.encode()) % 360
-    away = float(off) * np.array((np.cos(np.radians(angle)), np.sin(np.radians(angle))))
+    """A region whose registration starts from a spoilt truth."""
+    how, _, what = name.partition(", ")
     if what == "phantom":
-        pair = phantom_arrays(2048, 5300 + int(off), rotation=25.0)
+        pair = phantom_arrays(2048, 5300 + list(SPOILT).index(how), rotation=25.0)
         case = region(pair.he, pair.ihc, pair.truth, Box(512, 512, 1024, 1024))
     else:
         case = real.restained_case(name)
-    return _started(case, away)
-
-
-def _started(case: Case, away: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Case:
     assert case.truth is not None
-    points, targets = case.truth.fixed, case.truth.moving + away
-    start = swept.from_landmarks("lost", "lost", case.fixed, case.moving, (points, targets)).moving_from_fixed
-    assert isinstance(start, AffineTransform)
-    return Case(case.fixed, case.moving, case.box, case.truth, case.overlap, start)
+    points, targets = case.truth.fixed, case.truth.moving
+    truth = swept.from_landmarks("lost", "lost", case.fixed, case.moving, (points, targets)).moving_from_fixed
+    x, y = targets.mean(axis=0)
+    spoilt = shift(x, y) @ SPOILT[how] @ shift(-x, -y)
+    start = AffineTransform(spoilt, truth.moving, truth.moving) @ truth
+    return replace(case, start=start)
 
 
 def _adopted(case: swept.Case) -> Case:

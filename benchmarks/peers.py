@@ -142,10 +142,15 @@ def _cut(source: PixelSource, name: str, box: Box, downsample: float = 1.0) -> C
 
 
 def _twin(case: Case) -> Box:
+    """Where an affine through the points of truth puts the region."""
     assert case.truth is not None
-    points: Points = case.truth.moving
-    left, top = np.floor(points.min(axis=0)).astype(int) - AROUND_TWIN
-    right, bottom = np.ceil(points.max(axis=0)).astype(int) + AROUND_TWIN
+    assert case.box is not None
+    start, end = case.truth.fixed, case.truth.moving
+    rows = np.column_stack((start, np.ones(len(start))))
+    solution = np.linalg.lstsq(rows, end, rcond=None)[0]
+    corners: Points = np.column_stack((case.box.corners(), np.ones(4))) @ solution
+    left, top = np.floor(corners.min(axis=0)).astype(int) - AROUND_TWIN
+    right, bottom = np.ceil(corners.max(axis=0)).astype(int) + AROUND_TWIN
     slide = Size(case.moving.width, case.moving.height).box
     return Box(int(left), int(top), int(right - left), int(bottom - top)).intersection(slide)
 

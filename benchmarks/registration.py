@@ -52,6 +52,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     add = parser.add_argument
     add("--quick", action="store_true", help="the first cases of each group only")
+    add("--cases", type=int, help="no more than so many cases of each group")
     add("--group", action="append", help="this group only (may be given again)")
     add("--methods", help="these methods only, with commas between")
     add("--sweep", type=int, default=SWEEP, help=f"random cases (default {SWEEP})")
@@ -74,7 +75,7 @@ def _wanted(chosen: Iterable[Group], store: Store, options: argparse.Namespace) 
     if not elastix_is_there():
         print("elastix is left out: itk-elastix is not installed (scripts/setup-benchmark says why).")
     for group in chosen:
-        for case, method in group.runs(quick=options.quick):
+        for case, method in group.runs(group.quick if options.quick else options.cases):
             if (methods and method not in methods) or (method == "elastix" and not elastix_is_there()):
                 continue
             if options.fresh or store.get(group, case, method) is None:
