@@ -49,6 +49,7 @@ def test_from_a_new_pair_to_its_archive(
     alignment = PairAlignment.objects.get()
     assert (alignment.version, alignment.status) == (1, JobStatus.SUCCEEDED), alignment.error
     assert np.array(alignment.affine).shape == (3, 3)
+    _is_kept_as_files(alignment, phantom_pair)
     assert (job.status, job.alignment) == (JobStatus.SUCCEEDED, alignment), job.error
     assert job.metrics["box"] == [700, 700, 640, 512]
     _agrees_with_the_truth(job, phantom_pair)
@@ -66,6 +67,43 @@ def _agrees_with_the_truth(job: Registration, phantom: Phantom) -> None:
     points = np.array([(x, y) for x in (760, 1000, 1280) for y in (760, 950, 1150)], dtype=np.float64)
     errors = np.linalg.norm(transform(points) - phantom.truth(points), axis=1)
     assert np.median(errors) < 1.5
+
+
+def _is_kept_as_files(alignment: PairAlignment, phantom: Phantom) -> None:
+    place = Path(settings.DATA_DIR) / alignment.folder
+    assert place.parts[-3:] == ("alignments", str(alignment.pk), str(alignment.attempt))
+    transform = load_transform(place / "transform.json")
+    points = np.random.default_rng(4).uniform(600, 1400, (50, 2))
+    assert np.median(np.linalg.norm(transform(points) - phantom.truth(points), axis=1)) < 8
+    scale = list(phantom.truth.fixed.um_per_px or ())
+    assert alignment.scale == {"he": scale, "ihc": list(phantom.truth.moving.um_per_px or ())}
+    for stain, frame in (("he", phantom.truth.fixed), ("ihc", phantom.truth.moving)):
+        largest = alignment.pieces[stain][0]
+        assert 0.05 < largest["area"] / (frame.size.width * frame.size.height) < 1
+
+
+def test_landmarks_of_a_version_are_what_it_is_judged_by(
+    phantom_rows: SlidePair, user: User, phantom_pair: Phantom
+) -> None:
+    first = PairAlignment.objects.get()
+    wait_until(lambda: ended(first), "the first alignment")
+    he = np.array([[500.0, 600.0], [1500.0, 700.0], [1100.0, 1500.0], [1000.0, 1000.0]])
+    rows = zip(he.tolist(), phantom_pair.truth(he).tolist(), strict=True)
+    said = {"landmarks": [{"he": a, "ihc": b} for a, b in rows], "exclude_he": [[[0, 0], [90, 0], [0, 90]]]}
+    job = services.request_alignment(phantom_rows, user, reason="by hand", said=said)
+    wait_until(lambda: ended(job), "the second alignment")
+    assert job.status == JobStatus.SUCCEEDED, (job.error, job.reasons)
+    assert (job.version, len(job.landmarks), len(job.exclude_he)) == (2, 4, 1)
+    stated = job.metrics["landmark_residual_px"]
+    assert len(stated) == 4
+    assert max(stated) < 16  # true landmarks, a rough alignment
+    transform = load_transform(Path(settings.DATA_DIR) / job.folder / "transform.json")
+    ends = phantom_pair.truth(he)
+    assert stated == pytest.approx(np.linalg.norm(transform(he) - ends, axis=1).tolist(), abs=0.02)
+    assert "landmark_residual_px" not in first.metrics
+    folder = Path(settings.DATA_DIR) / job.folder
+    job.delete()
+    assert not folder.exists()
 
 
 def test_the_patch_grid_may_lie_on_the_other_slide(
