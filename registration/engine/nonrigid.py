@@ -197,6 +197,8 @@ def _pinned(
 
 
 def _cells_per_square(grid: Grid, matches: Matches) -> float:
+    if not len(matches.xs):
+        return 1.0
     return max(1.0, (grid.spacing / max(1.0, 2 * float(matches.xs[0]))) ** 2)
 
 
