@@ -122,7 +122,8 @@ def judge_region(evidence: RegionEvidence, slides: Verdict | None, um_per_px: fl
 def _refusal(evidence: RegionEvidence) -> Reason | None:
     if evidence.tissue < TISSUE_NEEDED:
         return reasons.blank_region(evidence.tissue)
-    if evidence.level_zero:
+    # Where the other slide is empty, what agrees is no nuclei (the slide's edge, noise).
+    if evidence.level_zero and evidence.overlap >= TISSUE_NEEDED:
         return None
     if evidence.overlap < OVERLAP_NEEDED:
         return reasons.no_overlap(evidence.overlap)
