@@ -11,21 +11,19 @@ from itertools import product
 import cv2
 import numpy as np
 
+from registration.engine.config.slides import SlideConfig
 from registration.engine.correlate import Plane, Spectra, fft_shape, masked_ncc, spectra
 from registration.engine.features import Overview, texture_energy
 from registration.engine.geometry import Size
 from registration.engine.matrices import Matrix, apply, scaling, shift, turn
 from registration.engine.resample import warp_quick
 from registration.engine.source import Mask
+from registration.engine.stages import Tick, no_tick
 
-STEP_DEGREES = 8
-SMALLEST_OVERLAP = 0.22
-CANDIDATES_PER_CUE = 4
 #: Standard deviation of the feature below which an image shows nothing to search for.
 FLAT = 1e-3
-#: Moving px per fixed px to try where um/px is unknown.
-UNKNOWN_SCALES = tuple(2 ** (step / 3) for step in range(-3, 4))
 _THREADS = 2
+_DEFAULT = SlideConfig()
 
 
 @dataclass(frozen=True)
@@ -59,28 +57,38 @@ class _Scaled:
     shape: tuple[int, int]
 
 
-def candidates(fixed: Overview, moving: Overview, scales: Sequence[float]) -> list[Candidate]:
+def candidates(
+    fixed: Overview,
+    moving: Overview,
+    scales: Sequence[float],
+    config: SlideConfig = _DEFAULT,
+    tick: Tick = no_tick,
+) -> list[Candidate]:
     """The best few poses of each cue, best first within a cue; the same place is not listed twice.
 
     fixed, moving : of about 61 px (square root of the area), at the same um/px where scales == (1,).
     """
     if min(image.feature[image.mask].std() if image.mask.any() else 0 for image in (fixed, moving)) < FLAT:
         return [_centred(fixed, moving)]
+    turns = np.arange(0, 360, config.step_degrees).tolist()
     poses = [
         Pose(float(degrees), mirrored, scale)
-        for scale, mirrored, degrees in product(scales, (False, True), range(0, 360, STEP_DEGREES))
+        for scale, mirrored, degrees in product(scales, (False, True), turns)
     ]
+    choices = _mask_choices(fixed, moving)
+    found: list[list[dict[str, Candidate]]] = [[] for _ in choices]
     with ThreadPoolExecutor(_THREADS) as pool:
-        found = [
-            list(pool.map(_Search(fixed, moving, masked, scales), poses))
-            for masked in _mask_choices(fixed, moving)
-        ]
+        for number, masked in enumerate(choices):
+            search = _Search(fixed, moving, masked, scales, config.smallest_overlap)
+            for hit in pool.map(search, poses):
+                found[number].append(hit)
+                tick((number + len(found[number]) / len(poses)) / len(choices))
     listed: list[Candidate] = []
     for cue in ("density", "texture", "both"):
         for hits in found:
             ranked = sorted((hit[cue] for hit in hits), key=lambda hit: -hit.score)
-            listed += _different(ranked, fixed)
-    return _different(listed, fixed, limit=len(listed))
+            listed += _different(ranked, fixed, config.candidates_per_cue)
+    return _different(listed, fixed, len(listed))
 
 
 def _centred(fixed: Overview, moving: Overview) -> Candidate:
@@ -99,7 +107,10 @@ def _mask_choices(fixed: Overview, moving: Overview) -> tuple[bool, ...]:
 class _Search:
     """Called with a pose, gives its best shift for each cue."""
 
-    def __init__(self, fixed: Overview, moving: Overview, masked: bool, scales: Sequence[float]) -> None:
+    def __init__(
+        self, fixed: Overview, moving: Overview, masked: bool, scales: Sequence[float], overlap: float
+    ) -> None:
+        self._overlap = overlap
         mask = moving.mask if masked else moving.inside
         self._moving = moving
         planes = (moving.feature, texture_energy(moving.feature), mask.astype(np.float32))
@@ -113,7 +124,7 @@ class _Search:
         density, texture, mask = cv2.split(planes)
         fixed = self._fixed[pose.scale]
         moving = spectra(np.stack((density, texture)), np.asarray(mask) > 0.5, fixed.shape)
-        maps = masked_ncc(fixed.spectra, moving, fixed.shape, SMALLEST_OVERLAP)
+        maps = masked_ncc(fixed.spectra, moving, fixed.shape, self._overlap)
         cues = {"density": maps[0], "texture": maps[1], "both": maps[0] + maps[1]}
         return {cue: _best(scores, turned, pose, cue) for cue, scores in cues.items()}
 
@@ -154,9 +165,7 @@ def _turned(moving: Overview, pose: Pose) -> _Turned:
     return _Turned(matrix, size)
 
 
-def _different(
-    ranked: Iterable[Candidate], fixed: Overview, limit: int = CANDIDATES_PER_CUE
-) -> list[Candidate]:
+def _different(ranked: Iterable[Candidate], fixed: Overview, limit: int) -> list[Candidate]:
     """The first `limit` that move the fixed image's corners to different places."""
     rows, columns = fixed.shape
     corners = np.array([(0, 0), (columns, 0), (columns, rows), (0, rows)], dtype=np.float64)

@@ -16,6 +16,10 @@ from registration.engine.result import Level, Reason, Spread, Verdict
 Z_NEEDED = 9.0
 #: ... and this many for it to be believed without a second look.
 Z_SURE = 12.0
+#: The same for whole slides, where z is that of the binomial's exact tail: few blocks can't give a large one by
+#: luck, and many give a smaller one. Measured: wrong pairs up to 5.0, consecutive sections 6 to 20.
+SLIDE_Z_NEEDED = 5.5
+SLIDE_Z_SURE = 7.0
 #: An independent run backwards must bring points back to within this share of the diagonal.
 INCONSISTENCY_ALLOWED = 0.02
 #: Share of a region that must show tissue, in the fixed slide, and of it in the moving slide.
@@ -96,7 +100,7 @@ def judge_slides(evidence: SlideEvidence) -> Verdict:
     against = tuple(_against_slides(evidence))
     if against:
         return Verdict(Level.REFUSED, against)
-    if evidence.z < Z_SURE:
+    if evidence.z < SLIDE_Z_SURE:
         return Verdict(Level.CHECK, (reasons.thin_evidence(evidence.share, evidence.blocks),))
     return Verdict(Level.GOOD)
 
@@ -104,7 +108,7 @@ def judge_slides(evidence: SlideEvidence) -> Verdict:
 def _against_slides(evidence: SlideEvidence) -> Iterator[Reason]:
     if evidence.blocks == 0:
         yield reasons.no_texture()
-    elif evidence.z < Z_NEEDED:
+    elif evidence.z < SLIDE_Z_NEEDED:
         yield reasons.not_the_same_tissue(evidence.share, evidence.blocks)
     if evidence.inconsistency > INCONSISTENCY_ALLOWED:
         yield reasons.not_reproducible(evidence.inconsistency, INCONSISTENCY_ALLOWED)

@@ -17,8 +17,8 @@ Weights = NDArray[np.float64]
 MATCHES_NEEDED: dict[Model, int] = {"shift": 3, "similarity": 6, "affine": 12}
 
 
-def cauchy(residuals: Weights, scale: float) -> Weights:
-    """Weight 1 at 0, one half at `scale`."""
+def cauchy(residuals: Weights, scale: Weights | float) -> Weights:
+    """Weight 1 at 0, one half at `scale`, which may differ from one to the next."""
     weights: Weights = 1 / (1 + (residuals / scale) ** 2)
     return weights
 
@@ -36,13 +36,21 @@ def fit(source: Points, target: Points, weights: Weights, model: Model) -> Matri
 
 
 def robust_fit(
-    source: Points, target: Points, weights: Weights, model: Model, scales: tuple[float, ...]
+    source: Points,
+    target: Points,
+    weights: Weights,
+    model: Model,
+    scales: tuple[float, ...],
+    floor: Weights | float = 0.0,
 ) -> Matrix:
-    """`fit`, repeated with Cauchy weights of ever smaller scale (px), first about no motion at all."""
+    """`fit`, repeated with Cauchy weights of ever smaller scale (px), first about no motion at all.
+
+    floor : the smallest scale, of all or of each match (N,).
+    """
     matrix = np.eye(3)
     for scale in scales:
         residuals = np.linalg.norm(apply(matrix, source) - target, axis=1)
-        matrix = fit(source, target, weights * cauchy(residuals, scale), model)
+        matrix = fit(source, target, weights * cauchy(residuals, np.maximum(scale, floor)), model)
     return matrix
 
 

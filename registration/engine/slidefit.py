@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
-from registration.engine.affine import AffineFit, choose, held_out_blocks
-from registration.engine.coarse import UNKNOWN_SCALES, candidates
+from registration.engine.affine import AffineFit, Rules, choose, held_out_blocks
+from registration.engine.coarse import candidates
 from registration.engine.config import RegistrationConfig
+from registration.engine.config.slides import SlideConfig
+from registration.engine.constraints import NO_CONSTRAINTS, Constraints, Landmarks
 from registration.engine.features import Overview
 from registration.engine.inputs import frame, scale_known
+from registration.engine.landmarkfit import rescaled, residuals, starts
 from registration.engine.matrices import Matrix, apply, between_scales
-from registration.engine.overviews import Levels, downsamples, read_levels
+from registration.engine.overviews import THUMB, Levels, downsamples, read_levels
 from registration.engine.quality import SlideEvidence, spread
 from registration.engine.result import Spread
 from registration.engine.source import PixelSource
-from registration.engine.stages import Stages
+from registration.engine.stages import Stages, Tick
 from registration.engine.transforms import AffineTransform
 
 #: Free peaks further than this (overview px) from the prediction are false and not counted into the error.
 _NEAR = 6.0
-_STRETCH = (0.7, 1.4)
+#: The share of a search's time that finding candidates takes.
+_SEARCHING = 0.4
 
 
 @dataclass(frozen=True)
 class SlideFit:
     """error_px : of held-out matches, fixed level-0 px. matrix : the affine, corner-based px of the two
-    overviews, which follow.
+    overviews, which follow. landmark_px : (N,) how far each landmark lies off, fixed level-0 px.
     """
 
     affine: AffineTransform
@@ -37,26 +41,87 @@ class SlideFit:
     error_px: Spread | None
     matrix: Matrix
     overviews: tuple[Overview, Overview]
+    landmark_px: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+
+
+@dataclass(frozen=True)
+class _Search:
+    """One direction's search: from every turn, mirroring and (if unknown) scale on."""
+
+    fixed: Levels
+    moving: Levels
+    landmarks: Landmarks
+    known: bool
+    config: SlideConfig
+
+    def __call__(self, tick: Tick) -> AffineFit:
+        """The same from either side: neither direction knows of the other's answer."""
+        scales = (1.0,) if self.known else self.config.unknown_scales
+        low, high = self.config.stretch_range
+        limits = (low * min(scales), high * max(scales))
+        marks = rescaled(self.landmarks, self.fixed.full.downsample, self.moving.full.downsample)
+        found = [between_scales(start, 1 / THUMB, 1 / THUMB) for start in starts(marks, limits)]
+        found += [
+            candidate.matrix
+            for candidate in candidates(
+                self.fixed.thumb,
+                self.moving.thumb,
+                scales,
+                self.config,
+                lambda share: tick(_SEARCHING * share),
+            )
+        ]
+        return choose(
+            self.fixed,
+            self.moving,
+            found,
+            Rules(limits, marks),
+            lambda share: tick(_SEARCHING + (1 - _SEARCHING) * share),
+        )
 
 
 def fit_slides(
-    fixed: PixelSource, moving: PixelSource, config: RegistrationConfig, stages: Stages
+    fixed: PixelSource,
+    moving: PixelSource,
+    config: RegistrationConfig,
+    stages: Stages,
+    *,
+    constraints: Constraints = NO_CONSTRAINTS,
 ) -> SlideFit:
-    """Never raises for slides that do not match: see the evidence. Raises EngineError("mpp_missing")."""
-    scales = (1.0,) if scale_known(fixed, moving) else UNKNOWN_SCALES
+    """Never raises for slides that do not match: see the evidence. Raises EngineError("mpp_missing").
+
+    constraints : its landmarks; what is to be left out must be invalid in the sources already. Takes the
+    first 80 per cent of `stages`.
+    """
+    known = scale_known(fixed, moving)
     factors = downsamples(fixed, moving, config.slides.overview_px)
-    levels_f = stages.run("reading the first slide", 0, lambda: read_levels(fixed, factors[0]))
-    levels_m = stages.run("reading the second slide", 10, lambda: read_levels(moving, factors[1]))
-    there = stages.run("aligning the slides", 20, lambda: _search(levels_f, levels_m, scales))
-    back_scales = _near_inverse(scales, there)
-    back = stages.run("checking backwards", 60, lambda: _search(levels_m, levels_f, back_scales))
-    error = stages.run("measuring", 95, lambda: _error(levels_f, levels_m, there))
-    matrix = between_scales(there.matrix, *factors)
-    evidence = SlideEvidence(
-        there.judged.z, there.judged.share, there.judged.blocks, inconsistency(levels_f, there, back)
+    first = stages.run("reading the first slide", 0, lambda: read_levels(fixed, factors[0]))
+    second = stages.run("reading the second slide", 8, lambda: read_levels(moving, factors[1]))
+    search = _Search(first, second, constraints.landmarks, known, config.slides)
+    there = stages.run(
+        "aligning the slides",
+        16,
+        lambda: search(stages.tick),
+        until=45,
+        residual_px=lambda found: _residual(found, factors[0]),
     )
-    affine = AffineTransform(matrix, frame("fixed", fixed), frame("moving", moving))
-    return SlideFit(affine, evidence, error, there.matrix, (levels_f.full, levels_m.full))
+    swapped = _Search(second, first, constraints.landmarks.swapped, known, config.slides)
+    back = stages.run(
+        "checking backwards",
+        45,
+        lambda: swapped(stages.tick),
+        until=76,
+        residual_px=lambda found: _residual(found, factors[0]),
+    )
+    error = stages.run("measuring", 76, lambda: _error(first, second, there), until=80, residual_px=_median)
+    affine = AffineTransform(
+        between_scales(there.matrix, *factors), frame("fixed", fixed), frame("moving", moving)
+    )
+    evidence = SlideEvidence(
+        there.judged.z, there.judged.share, there.judged.blocks, inconsistency(first, there, back)
+    )
+    landmark_px = residuals(constraints.landmarks, affine.matrix)
+    return SlideFit(affine, evidence, error, there.matrix, (first.full, second.full), landmark_px)
 
 
 def inconsistency(fixed: Levels, there: AffineFit, back: AffineFit) -> float:
@@ -68,18 +133,15 @@ def inconsistency(fixed: Levels, there: AffineFit, back: AffineFit) -> float:
     return float(np.median(np.linalg.norm(returned - points, axis=1))) / math.hypot(rows, columns)
 
 
-def _near_inverse(scales: Sequence[float], there: AffineFit) -> Sequence[float]:
-    """The three scales nearest to the inverse of the one found; turn, mirror and place are checked."""
-    found = math.sqrt(abs(float(np.linalg.det(there.matrix[:2, :2]))))
-    return sorted(scales, key=lambda scale: abs(math.log(scale * found)))[:3]
-
-
-def _search(fixed: Levels, moving: Levels, scales: Sequence[float]) -> AffineFit:
-    starts = [candidate.matrix for candidate in candidates(fixed.thumb, moving.thumb, scales)]
-    return choose(fixed, moving, starts, (_STRETCH[0] * min(scales), _STRETCH[1] * max(scales)))
-
-
 def _error(fixed: Levels, moving: Levels, fit: AffineFit) -> Spread | None:
     blocks = held_out_blocks(fixed.full, moving.full, fit.matrix)
     distances = np.hypot(*blocks.shifts.T)
     return spread(distances[distances <= _NEAR] * fixed.full.downsample)
+
+
+def _residual(fit: AffineFit, downsample: float) -> float | None:
+    return None if fit.residual is None else fit.residual * downsample
+
+
+def _median(error: Spread | None) -> float | None:
+    return None if error is None else error.median
