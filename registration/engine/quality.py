@@ -16,8 +16,8 @@ from registration.engine.result import Level, Reason, Spread, Verdict
 Z_NEEDED = 9.0
 #: ... and this many for it to be believed without a second look.
 Z_SURE = 12.0
-#: The same for whole slides, where z is that of the binomial's exact tail: few blocks can't give a large one by
-#: luck, and many give a smaller one. Measured: wrong pairs up to 5.0, consecutive sections 6 to 20.
+#: The same for whole slides, where z is that of the binomial's exact tail: few blocks can't give a large one
+#: by luck, and many give a smaller one. Measured: wrong pairs up to 5.0, consecutive sections 6 to 20.
 SLIDE_Z_NEEDED = 5.5
 SLIDE_Z_SURE = 7.0
 #: An independent run backwards must bring points back to within this share of the diagonal.
