@@ -32,10 +32,14 @@ def cell_evidence(cells: CellEvidence) -> Rgb:
         draw.labelled(draw.heat_with_scale(_shown(values), high, "px", _SIDE), name)
         for name, values in distances
     ]
-    shares = (("correlation", cells.score), ("lead over the next peak", cells.gap), ("weight", cells.weight))
-    for name, values in shares:
+    shares = (
+        ("correlation", cells.score, 1.0),
+        ("lead over the next peak", cells.gap, 0.3),
+        ("weight", cells.weight, 1.0),
+    )
+    for name, values, most in shares:
         known = np.where(cells.textured, values, np.nan)
-        maps.append(draw.labelled(draw.heat_with_scale(_shown(known), 1.0, "", _SIDE), name))
+        maps.append(draw.labelled(draw.heat_with_scale(_shown(known), most, "", _SIDE), name))
     return draw.tiled(maps, 3)
 
 

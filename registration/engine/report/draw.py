@@ -27,13 +27,15 @@ _SUBPIXEL_BITS = 4  # of cv2's line positions
 _LARGEST_POSITION = 30_000.0
 
 
-def gray(values: Values) -> Rgb:
-    """(rows, cols) as grey, dark where large; from the smallest value to the 99.5th percentile."""
-    known = values[np.isfinite(values)]
-    low = float(known.min()) if known.size else 0.0
-    high = float(np.percentile(known, 99.5)) if known.size else 1.0
-    share = (np.nan_to_num(values, nan=low) - low) / max(high - low, 1e-9)
-    return _rgb(np.repeat((255 - 215 * np.clip(share, 0, 1))[..., None], 3, axis=2))
+def gray(values: Values, known: Mask | None = None) -> Rgb:
+    """(rows, cols) as grey, dark where large, from the 5th to the 99th percentile of what is `known`.
+
+    known : (rows, cols) bool; white elsewhere. All of it if None.
+    """
+    shown = np.isfinite(values) if known is None else known & np.isfinite(values)
+    low, high = np.percentile(values[shown], (5, 99)) if shown.any() else (0.0, 1.0)
+    share = np.clip((np.nan_to_num(values) - low) / max(high - low, 1e-9), 0, 1)
+    return _rgb(np.repeat(np.where(shown, 250 - 220 * share, 255)[..., None], 3, axis=2))
 
 
 def shaded(rgb: Rgb, mask: Mask) -> Rgb:
@@ -82,9 +84,11 @@ def with_scale(picture: Rgb, bar: Rgb, low: str, middle: str, high: str) -> Rgb:
     columns = picture.shape[1]
     strip = np.asarray(cv2.resize(bar, (columns, _BAR_ROWS), interpolation=cv2.INTER_NEAREST))
     text = np.full((_TEXT_ROWS, columns, 3), 255, np.uint8)
-    for share, word in ((0.0, low), (0.5, middle), (1.0, high)):
-        width = cv2.getTextSize(word, cv2.FONT_HERSHEY_SIMPLEX, 0.42, 1)[0][0]
-        x = int(np.clip(share * columns - width / 2, 2, max(2, columns - width - 2)))
+    places = [(0.0, low), (0.5, middle), (1.0, high)]
+    if _width(low) + _width(middle) + 2 * _width(high) > columns - 20:
+        del places[1]
+    for share, word in places:
+        x = int(np.clip(share * columns - _width(word) / 2, 2, max(2, columns - _width(word) - 2)))
         _write(text, word, (x, 14))
     gap = np.full((_GAP, columns, 3), 255, np.uint8)
     return np.concatenate((picture, gap, strip, text))
@@ -93,7 +97,7 @@ def with_scale(picture: Rgb, bar: Rgb, low: str, middle: str, high: str) -> Rgb:
 def heat_with_scale(values: Values, high: float, unit: str, side: int = 480) -> Rgb:
     """`heat` from 0 to `high`, enlarged to about `side` px, with its scale. unit : for the scale's words."""
     bar = heat(np.linspace(0, 1, 256)[None], 0, 1)
-    words = ("0", f"{high / 2:.3g}", f"{high:.3g} {unit} or more")
+    words = ("0", f"{high / 2:.3g}", f"{high:.3g} {unit} +")
     return with_scale(enlarged(heat(values, 0, high), side), bar, *words)
 
 
@@ -125,10 +129,12 @@ def outlined(rgb: Rgb, polygon: Points, colour: Colour = ORANGE) -> Rgb:
 
 
 def labelled(rgb: Rgb, text: str) -> Rgb:
-    """A line of text (ASCII) above the picture."""
-    header = np.full((_TEXT_ROWS, rgb.shape[1], 3), 255, np.uint8)
+    """A line of text (ASCII) above the picture, which becomes wider where the text needs it."""
+    columns = max(rgb.shape[1], _width(text) + 4)
+    header = np.full((_TEXT_ROWS, columns, 3), 255, np.uint8)
     _write(header, text, (2, 14))
-    return np.concatenate((header, rgb))
+    wider = ((0, 0), (0, columns - rgb.shape[1]), (0, 0))
+    return np.concatenate((header, np.pad(rgb, wider, constant_values=255)))
 
 
 def beside(*pictures: Rgb) -> Rgb:
@@ -164,6 +170,10 @@ def _rgb(values: NDArray[np.generic]) -> Rgb:
 
 def _rounded(values: NDArray[np.generic]) -> Rgb:
     return np.ascontiguousarray(np.rint(values.astype(np.float64)), dtype=np.uint8)
+
+
+def _width(text: str) -> int:
+    return int(cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.42, 1)[0][0])
 
 
 def _write(rgb: Rgb, text: str, corner: tuple[int, int]) -> None:

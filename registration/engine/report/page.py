@@ -35,7 +35,7 @@ th, td { padding: .3rem .9rem .3rem 0; text-align: left; border-bottom: 1px soli
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 figure { margin: 1.25rem 0; } figcaption { color: var(--faint); max-width: 46rem; }
 figcaption b { color: var(--text); display: block; }
-img { display: block; max-width: 100%; height: auto; border: 1px solid var(--line); background: #fff; }
+img { display: block; max-width: 100%; max-height: 85vh; border: 1px solid var(--line); background: #fff; }
 footer { margin-top: 3rem; color: var(--faint); }
 """
 

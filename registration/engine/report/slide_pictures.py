@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from registration.engine.geometry import Size
+from registration.engine.geometry import Size, point_from_index
+from registration.engine.matrices import apply
 from registration.engine.report import draw
-from registration.engine.resample import warp_array
-from registration.engine.source import Mask, Rgb
+from registration.engine.resample import sample, warp_array
+from registration.engine.source import Rgb
 
 if TYPE_CHECKING:
     from registration.engine.blockmatch import Blocks
     from registration.engine.features import Overview
     from registration.engine.matrices import Matrix
+    from registration.engine.transforms import DisplacementField
 
 _SIDE = 480
 _CANDIDATE_SIDE = 150
@@ -24,7 +26,7 @@ _MOST_CANDIDATES = 18
 
 def overviews(fixed: Overview, moving: Overview) -> Rgb:
     """Both slides as the search sees them; pale blue is left out of it."""
-    pictures = [draw.shaded(draw.gray(image.feature), image.mask) for image in (fixed, moving)]
+    pictures = [draw.shaded(draw.gray(image.feature, image.inside), image.mask) for image in (fixed, moving)]
     return draw.beside(draw.labelled(pictures[0], "first slide"), draw.labelled(pictures[1], "second slide"))
 
 
@@ -38,19 +40,19 @@ def candidates(fixed: Overview, moving: Overview, matrices: Sequence[Matrix], be
         picture = draw.enlarged(overlay(fixed, moving, matrix), _CANDIDATE_SIDE)
         pictures.append(draw.labelled(picture, f"{number + 1}{' (chosen)' if number == best else ''}"))
     if not pictures:
-        return draw.labelled(draw.gray(fixed.feature), "no candidate")
+        return draw.labelled(seen(fixed), "no candidate")
     return draw.tiled(pictures, max(1, 900 // (pictures[0].shape[1] + 8)))
 
 
 def overlay(fixed: Overview, moving: Overview, matrix: Matrix) -> Rgb:
     """Both features on top of each other. matrix : moving_from_fixed, px of these two images."""
-    first, second, _ = _pair(fixed, moving, matrix)
+    first, second = _pair(fixed, moving, matrix)
     return draw.fused(first, second)
 
 
 def affine(fixed: Overview, moving: Overview, matrix: Matrix) -> Rgb:
     """The two slides after `matrix` (moving_from_fixed, px of these images): fused, and as a checkerboard."""
-    first, second, _ = _pair(fixed, moving, matrix)
+    first, second = _pair(fixed, moving, matrix)
     return draw.beside(draw.fused(first, second), draw.checkerboard(first, second))
 
 
@@ -59,14 +61,35 @@ def blocks(fixed: Overview, found: Blocks, tolerance: float) -> Rgb:
 
     tolerance : the longest shift that agrees, px of `fixed`.
     """
-    picture = draw.gray(fixed.feature)
+    return blocks_on(seen(fixed), found, tolerance)
+
+
+def blocks_on(picture: Rgb, found: Blocks, tolerance: float) -> Rgb:
+    """As `blocks`, on any picture of the same px."""
     near = np.hypot(*found.shifts.T) <= tolerance if len(found) else np.zeros(0, bool)
     for chosen, colour in ((~near, draw.ORANGE), (near, draw.BLUE)):
         picture = draw.arrows(picture, found.centres[chosen], 3 * found.shifts[chosen], colour)
     return picture
 
 
-def _pair(fixed: Overview, moving: Overview, matrix: Matrix) -> tuple[Rgb, Rgb, Mask]:
+def overlay_with_field(fixed: Overview, moving: Overview, matrix: Matrix, field: DisplacementField) -> Rgb:
+    """As `overlay`, through the field first. field : in px of `fixed`."""
     rows, columns = fixed.shape
-    pulled, valid = warp_array(moving.feature, matrix, Size(columns, rows), fill=0)
-    return draw.gray(fixed.feature), draw.gray(np.where(valid, pulled, 0)), valid
+    xs, ys = point_from_index(np.arange(columns)), point_from_index(np.arange(rows))
+    points = apply(matrix, field.on_grid(xs, ys).reshape(-1, 2)).reshape(rows, columns, 2)
+    pulled, valid = sample(moving.feature, points, fill=0)
+    known, _ = sample(moving.mask.astype(np.uint8), points, "nearest", fill=0)
+    return draw.fused(seen(fixed), draw.gray(pulled, valid & (known > 0)))
+
+
+def seen(image: Overview) -> Rgb:
+    """The slide as it is compared, white where it is not."""
+    return draw.gray(image.feature, image.mask)
+
+
+def _pair(fixed: Overview, moving: Overview, matrix: Matrix) -> tuple[Rgb, Rgb]:
+    rows, columns = fixed.shape
+    size = Size(columns, rows)
+    pulled, valid = warp_array(moving.feature, matrix, size, fill=0)
+    known, _ = warp_array(moving.mask.astype(np.uint8), matrix, size, "nearest", fill=0)
+    return seen(fixed), draw.gray(pulled, valid & (known > 0))

@@ -264,9 +264,9 @@ def test_a_field_is_drawn_with_its_size_and_its_folds() -> None:
     values = np.zeros((6, 6, 2), np.float32)
     values[..., 0] = 4.0
     field = DisplacementField(values, (0, 0), (80, 80), FRAME)
-    background = flat((255, 255, 255), 130, 150)
+    background = flat((255, 255, 255), 260, 300)
     drawn = field_pictures.field_on(background, field, BOX)
-    assert drawn.shape == (130 + 20, 150 + 8 + 150, 3)
+    assert drawn.shape == (260 + 20, 300 + 8 + 300, 3)
     assert near(drawn, draw.BLUE).any()
     still = field_pictures.field_on(background, DisplacementField(values * 0, (0, 0), (80, 80), FRAME), BOX)
     assert near(still, draw.BLUE).sum() > 500
