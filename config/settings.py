@@ -109,6 +109,7 @@ SPECTACULAR_SETTINGS = {
         "JobStatusEnum": "registration.models.JobStatus",
         "FrameEnum": "registration.models.Frame",
         "ReviewEnum": "registration.models.Review",
+        "SectionsEnum": "viewer.models.Sections",
     },
 }
 

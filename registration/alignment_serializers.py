@@ -10,6 +10,7 @@ from rest_framework import serializers
 from registration.models import PairAlignment
 from registration.sections import disagreement, stated_section
 from registration.serializers import JOB_FIELDS, JobSerializer, ReasonSerializer
+from viewer.models import Sections
 
 MAX_LANDMARKS = 1000
 MAX_POLYGONS = 200
@@ -51,10 +52,10 @@ class NewAlignmentSerializer(serializers.Serializer[PairAlignment]):
 
 
 class SectionSerializer(serializers.Serializer[dict[str, Any]]):
-    kind = serializers.ChoiceField(choices=["same", "consecutive", "unknown"])
+    kind = serializers.ChoiceField(choices=Sections.choices)
     share = serializers.FloatField(allow_null=True, help_text="Of the cells looked at that agree, 0 to 1.")
     message = serializers.CharField(help_text="The accuracy that is possible.")
-    declared = serializers.ChoiceField(choices=["same", "consecutive", "unknown"])
+    declared = serializers.ChoiceField(choices=Sections.choices)
     disagreement = serializers.CharField(
         allow_blank=True, help_text="What to do where the declared kind is another one; else empty."
     )
