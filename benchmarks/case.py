@@ -39,6 +39,8 @@ class Case:
     not show the same tissue. overlap : the share of the fixed tissue that the moving image shows too.
 
     start : given to the region's registration instead of the slides' alignment, where it is not None.
+    same_section : whether cells match one to one, None where that is not known. label : what was drawn, where
+    that was left to chance.
     """
 
     fixed: PixelSource
@@ -47,6 +49,8 @@ class Case:
     truth: Truth | None
     overlap: float = 1.0
     start: Transform | None = None
+    same_section: bool | None = None
+    label: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,13 @@ from importlib.metadata import PackageNotFoundError, version
 
 from benchmarks.case import ROOT, Group
 from benchmarks.store import Store
-from benchmarks.tables import markdown, table
+from benchmarks.tables import markdown, misses, sections, table
 from benchmarks.targets import targets
 from registration.engine import ENGINE_VERSION
 
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
+#: So many are named.
+MOST_MISSES = 40
 START, END = "<!-- made by the command: start -->", "<!-- made by the command: end -->"
 
 
@@ -25,9 +27,15 @@ def report(groups: Sequence[Group], store: Store) -> str:
     for group in groups:
         if measured[group.name]:
             parts += [f"### {group.title}", markdown(table(group.kind, measured[group.name]))]
+            failed = misses(group.kind, measured[group.name])
+            if failed:
+                parts.append(
+                    "\n".join(["What went wrong:", "", *(f"- {line}" for line in failed[:MOST_MISSES])])
+                )
             missing = len(group.runs()) - sum(len(runs) for runs in measured[group.name].values())
             if missing > 0:
                 parts.append(f"{missing} of {len(group.runs())} measurements are not in this table.")
+    parts += ["### Same section or consecutive ones, as told from the slides", markdown(sections(measured))]
     return "\n\n".join(parts)
 
 

@@ -31,6 +31,8 @@ def of_answer(case: Case, answer: Answer) -> Figures:
         "without_reading": answer.seconds - answer.reading,
         "align_seconds": answer.align_seconds,
         "found": answer.found,
+        "section": answer.section,
+        "same_section": case.same_section,
     }
     if answer.result is not None:
         verdict = answer.result.verdict

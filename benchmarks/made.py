@@ -51,7 +51,8 @@ def phantom_case(name: str) -> Case:
         "consecutive": {"rotation": 25, "consecutive": 1},
     }
     pair = phantom_arrays(2048, 5100 + phantom_names().index(name), **options[name])
-    return region(pair.he, pair.ihc, pair.truth, Box(512, 512, 1024, 1024))
+    case = region(pair.he, pair.ihc, pair.truth, Box(512, 512, 1024, 1024))
+    return replace(case, same_section=name != "consecutive")
 
 
 def region(
@@ -143,7 +144,8 @@ def lost_case(name: str) -> Case:
 
 def _adopted(case: swept.Case) -> Case:
     truth = None if case.targets is None else Truth(case.points, case.targets, case.diagonal)
-    return Case(case.fixed, case.moving, None, truth, case.overlap)
+    same = None if truth is None else case.same_section
+    return Case(case.fixed, case.moving, None, truth, case.overlap, same_section=same, label=case.name)
 
 
 def _nth(number: int, real_ones: list[str]) -> str:

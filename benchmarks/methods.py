@@ -25,7 +25,8 @@ PEER_STAGES = ("reading the region", "reading the twin region", "matching keypoi
 class Answer:
     """seconds : of what is measured: a region's registration from its slides' alignment on, or the slides'
     alignment. reading : how much of them was spent in the slides' readers. align_seconds : of the alignment
-    before a region's registration. peak_mb : where the method ran in a process of its own.
+    before a region's registration. peak_mb : where the method ran in a process of its own. section : "same",
+    "consecutive" or "unknown", of the slides.
     """
 
     transform: Transform
@@ -35,6 +36,7 @@ class Answer:
     reading: float = 0.0
     align_seconds: float = 0.0
     peak_mb: float | None = None
+    section: str | None = None
 
 
 def answer(method: str, case: Case) -> Answer:
@@ -66,7 +68,8 @@ def _slides(case: Case, config: RegistrationConfig) -> Answer:
     fixed, moving = TimedSource(case.fixed, clock), TimedSource(case.moving, clock)
     started = time.perf_counter()
     result = align_slides(fixed, moving, config)
-    return Answer(result.transform, time.perf_counter() - started, result, reading=clock.seconds)
+    seconds = time.perf_counter() - started
+    return Answer(result.transform, seconds, result, reading=clock.seconds, section=_section(result))
 
 
 def _region(case: Case, config: RegistrationConfig) -> Answer:
@@ -74,11 +77,19 @@ def _region(case: Case, config: RegistrationConfig) -> Answer:
     clock = Clock()
     fixed, moving = TimedSource(case.fixed, clock), TimedSource(case.moving, clock)
     started = time.perf_counter()
-    start = case.start or align_slides(fixed, moving, config).transform
+    slides = None if case.start else align_slides(fixed, moving, config)
+    start = slides.transform if slides else case.start
     aligned, read = time.perf_counter(), clock.seconds
     result = register(fixed, moving, case.box, config, initial=start)
     seconds = time.perf_counter() - aligned
     if config.method == "roialign":
         seconds = sum(stage.seconds for stage in result.stages if stage.name in PEER_STAGES)
+    section = None if slides is None else _section(slides)
     reading = clock.seconds - read
-    return Answer(result.transform, seconds, result, reading=reading, align_seconds=aligned - started)
+    return Answer(
+        result.transform, seconds, result, reading=reading, align_seconds=aligned - started, section=section
+    )
+
+
+def _section(result: RegistrationResult) -> str | None:
+    return None if result.section is None else result.section.kind.value

@@ -32,7 +32,7 @@ def main(group_name: str, case_name: str, method: str) -> None:
     else:
         peak = peak_mb() if given.peak_mb is None else given.peak_mb
         figures = {"peak_mb": peak} | of_answer(case, given)
-    print(json.dumps(figures))
+    print(json.dumps(figures | {"label": case.label}))
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def landmark_case(name: str) -> Case:
     pair, _, scale = name.partition(" | ")
     um_per_px = None if scale == UNKNOWN_SCALE else LANDMARK_UM
     fixed, moving, points, targets = _landmarks(pair, um_per_px)
-    return Case(fixed, moving, None, Truth(points, targets, _diagonal(moving)))
+    return Case(fixed, moving, None, Truth(points, targets, _diagonal(moving)), same_section=False)
 
 
 def turned_case(name: str) -> Case:
@@ -78,13 +78,17 @@ def turned_case(name: str) -> Case:
     size = turned_size(Size(moving.width, moving.height), degrees)
     back = placed(moving, size, degrees=degrees, mirrored=mirrored, um_per_px=LANDMARK_UM)
     turned = ArraySource(developed(WarpedSource(moving, back)).rgb, LANDMARK_UM)
-    return Case(fixed, turned, None, Truth(points, back.inverse()(targets), _diagonal(moving)))
+    return Case(
+        fixed, turned, None, Truth(points, back.inverse()(targets), _diagonal(moving)), same_section=False
+    )
 
 
 def restained_case(_: str) -> Case:
     points, targets = restained_truth()
     fixed, moving = (open_slide(DATA / RESTAINED / f"{name}.tiff") for name in ("he", "ihc"))
-    return Case(fixed, moving, TISSUE, Truth(points, targets, _diagonal(moving), RESTAINED_NOISE))
+    return Case(
+        fixed, moving, TISSUE, Truth(points, targets, _diagonal(moving), RESTAINED_NOISE), same_section=True
+    )
 
 
 def warped_names(shifts: tuple[int, ...], seeds: int) -> tuple[str, ...]:

@@ -65,6 +65,19 @@ def right_refused(runs: Runs) -> int:
     )
 
 
+def missed(run: Figures) -> bool:
+    """A right pair that was refused, or whose fit is wrong and not refused, or a crash."""
+    refused = run.get("verdict") == "refused"
+    if "median" not in run or refused:
+        return not refused or bool(run.get("overlap", 1.0) >= SMALLEST_OVERLAP)
+    return relative(run) > WRONG
+
+
+def let_through(run: Figures) -> bool:
+    """A wrong pair that was not refused."""
+    return run.get("verdict") != "refused"
+
+
 def squares_of(runs: Runs) -> list[list[float]]:
     """Of the regions that were not refused."""
     return [

@@ -13,8 +13,10 @@ from benchmarks.sums import (
     amrtre,
     covered,
     largest,
+    let_through,
     mean,
     median,
+    missed,
     relative,
     right_refused,
     seen,
@@ -28,12 +30,43 @@ from benchmarks.sums import (
 Measured = Mapping[str, Runs]
 Table = list[list[str]]
 LEVELS = ("good", "check", "refused")
+#: The method that the targets are about.
+OURS = "accurate"
 #: Seconds are set beside these peers' on the same cases.
 COMPARED = ("elastix", "roialign")
 
 
 def table(kind: str, measured: Measured) -> Table:
     return _BUILDERS[kind](measured)
+
+
+def sections(every: Mapping[str, Measured]) -> Table:
+    """What was said of the two slides, of all groups' pairs of which it is known; of those not refused."""
+    rows = [["the slides are", "pairs", "same", "consecutive", "unknown", "nothing said"]]
+    for same, words in ((True, "one section stained twice"), (False, "consecutive sections")):
+        runs = [
+            run
+            for measured in every.values()
+            for run in measured.get(OURS, {}).values()
+            if run.get("same_section") is same and run.get("verdict") != "refused"
+        ]
+        said = Counter(run.get("section") for run in runs)
+        counts = [str(said[kind]) for kind in ("same", "consecutive", "unknown", None)]
+        rows.append([words, str(len(runs)), *counts])
+    return rows
+
+
+def misses(kind: str, measured: Measured) -> list[str]:
+    """The cases of a sweep or of wrong pairs that went wrong with the method under test, named."""
+    failed = {"sweep": missed, "wrong": let_through}.get(kind)
+    if failed is None:
+        return []
+    return [
+        f"{case.partition(':')[0]} {run.get('label', '')}: {run.get('verdict', 'crashed')}"
+        + (f", median error {100 * relative(run):.2f} %" if "median" in run else "")
+        for case, run in measured.get(OURS, {}).items()
+        if failed(run)
+    ]
 
 
 def markdown(rows: Table) -> str:
