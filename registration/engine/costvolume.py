@@ -26,10 +26,11 @@ SMALLEST_CONTRAST = 4.0
 #: A window with less valid scene than this is not matched.
 VALID_NEEDED = 0.8
 _TILE = 512
-#: Cells that are worked on at a time, in bands of whole rows; with a halo, so that it does not show.
-_BAND_CELLS = 60_000
-#: cv2.GaussianBlur cuts the kernel of a float image off at so many sigmas.
-_KERNEL_SIGMAS = 4
+#: Cells times shifts that are worked on at a time, in bands of whole rows; with a halo, so that it does not
+#: show. They cost 12 bytes each.
+_BAND_SCORES = 6_000_000
+#: The Gaussian windows are cut off at so many sigmas.
+_KERNEL_SIGMAS = 3
 _THREADS = 2
 
 
@@ -68,8 +69,8 @@ def match_cells(
     """
     rows, columns = fixed.shape[0] // cell, fixed.shape[1] // cell
     share = _blur(np.asarray(cv2.resize(valid, (columns, rows)), np.float32), sigma)
-    halo = math.ceil(_KERNEL_SIGMAS * sigma) + 1
-    band = max(1, _BAND_CELLS // max(1, columns))
+    halo = _reach_of(sigma)
+    band = max(4, _BAND_SCORES // (max(1, columns) * (2 * reach + 1) ** 2) - 2 * halo)
     parts = []
     for first in range(0, rows, band):
         last = min(rows, first + band)
@@ -156,8 +157,16 @@ def _window_moments(mean: Plane, square: Plane, sigma: float) -> tuple[Plane, Pl
     return blurred, _blur(square, sigma) - blurred * blurred
 
 
+def _reach_of(sigma: float) -> int:
+    """Of a Gaussian window to each side, in cells."""
+    return math.ceil(_KERNEL_SIGMAS * sigma)
+
+
 def _blur(cells: Plane, sigma: float) -> Plane:
-    return np.asarray(cv2.GaussianBlur(cells, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101), np.float32)
+    side = 2 * _reach_of(sigma) + 1
+    return np.asarray(
+        cv2.GaussianBlur(cells, (side, side), sigma, borderType=cv2.BORDER_REFLECT_101), np.float32
+    )
 
 
 def _peaks(scores: Plane, reach: int, textured: Mask, with_gap: bool) -> Peaks:
