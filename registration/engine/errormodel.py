@@ -42,6 +42,8 @@ LOST_SHARE = 0.5
 #: The same for blocks: px of the image that they were matched on (about 2 um).
 STATED_BLOCK_PX = (0.2, 100.0)
 LOST_BLOCK_PX = 50.0
+#: Of blocks chance alone makes one in ten agree.
+LOST_BLOCK_SHARE = 0.9
 #: Side of a square of the map from cells, units.
 CELL_SQUARE = 16 * CELLS
 #: Side of a square of the map from blocks, px of that image.
@@ -90,7 +92,8 @@ def cell_error_map(
     slide shows tissue, over the same area as the cells; None: everywhere.
     """
     unit = cell_unit(evidence)
-    stated = _stated(CELL_MODEL, cell_features(evidence), lost_share(evidence), STATED_UNITS, LOST_UNITS)
+    lost = lost_share(evidence) > LOST_SHARE
+    stated = _stated(CELL_MODEL, cell_features(evidence), lost, STATED_UNITS, LOST_UNITS)
     return _map(stated * unit, corner, unit * CELL_SQUARE, tissue)
 
 
@@ -107,16 +110,20 @@ def block_error_map(
     xs, ys = (((np.arange(count) + 0.5) * spacing) for count in (columns, rows))
     points: Points = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
     places = (points + np.array((box.x - context.x, box.y - context.y))) / downsample
-    features, lost = block_features(blocks, places), lost_blocks(blocks, places)
-    stated = _stated(BLOCK_MODEL, features, lost, STATED_BLOCK_PX, LOST_BLOCK_PX)
+    lost = lost_blocks(blocks, places) > LOST_BLOCK_SHARE
+    stated = _stated(BLOCK_MODEL, block_features(blocks, places), lost, STATED_BLOCK_PX, LOST_BLOCK_PX)
     return _map(stated.reshape(rows, columns) * downsample, (box.x, box.y), spacing, tissue)
 
 
 def _stated(
-    model: ErrorModel, features: Plane, lost: Plane, limits: tuple[float, float], lost_px: float
+    model: ErrorModel,
+    features: Plane,
+    lost: NDArray[np.bool_],
+    limits: tuple[float, float],
+    lost_px: float,
 ) -> Plane:
     stated = np.clip(model.p90(features), *limits)
-    kept: Plane = np.where(lost > LOST_SHARE, np.maximum(stated, lost_px), stated)
+    kept: Plane = np.where(lost, np.maximum(stated, lost_px), stated)
     return kept
 
 

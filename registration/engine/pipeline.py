@@ -116,6 +116,7 @@ def register(
         engine_version=ENGINE_VERSION,
         stages=first.reports + second.reports,
         evidence=(_slide_figures(slides) if slides else {}) | _region_figures(fit.evidence),
+        expected=fit.expected,
     )
 
 
@@ -132,7 +133,7 @@ def _aligned(
     constraints: Constraints,
     stages: Stages,
 ) -> SlideAlignment:
-    fit = fit_slides(fixed, moving, config, stages)
+    fit = fit_slides(fixed, moving, config, stages, constraints=constraints)
     return with_field(fit, judge_slides(fit.evidence), config, constraints.landmarks, stages)
 
 

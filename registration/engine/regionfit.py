@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registration.engine.cellevidence import CellEvidence
+from registration.engine.expected import ErrorMap
 from registration.engine.geometry import Points
-from registration.engine.levelzero import FieldFit, inside
+from registration.engine.levelzero import FieldFit
 from registration.engine.matrices import Matrix, apply, shift
 from registration.engine.measuring import Measured, RegionTask, measured
-from registration.engine.quality import RegionEvidence, spread
+from registration.engine.quality import RegionEvidence
 from registration.engine.region import Region
+from registration.engine.regionerror import blocks_error, cells_error, judged_by
 from registration.engine.regionmid import refine
 from registration.engine.robust import cauchy, fit
 from registration.engine.stages import Stages
@@ -37,7 +39,7 @@ class RegionFit:
 
     model : what the transform is: "field" (an affine and a field fitted to the cells), "rigid" (a similarity:
     asked for, or the evidence is thin), "region" (the start refitted around the region: no cells agree)
-    or "peer".
+    or "peer". expected : the error to be expected of the transform.
     """
 
     transform: Transform
@@ -45,6 +47,7 @@ class RegionFit:
     cells: CellEvidence
     corner: tuple[int, int]
     model: str
+    expected: ErrorMap
 
 
 def fit_with_field(task: RegionTask, stages: Stages) -> RegionFit:
@@ -52,21 +55,17 @@ def fit_with_field(task: RegionTask, stages: Stages) -> RegionFit:
     the start refitted around the region.
     """
     found = measured(task, stages)
-    distances = found.field.cells.held_out_px[found.field.kept]
-    evidence = region_evidence(task, found, distances)
-    if not evidence.level_zero:
+    if not region_evidence(task, found).level_zero:
         return _region_level(task, found, stages)
     if found.field.matches.weight.sum() < MATCHES_FOR_FIELD:
         return _similarity(task, found)
-    return _result(affine_and_field(found.region, found.field), evidence, found, "field")
+    return result(task, found, affine_and_field(found.region, found.field), "field")
 
 
 def _region_level(task: RegionTask, found: Measured, stages: Stages) -> RegionFit:
     """Consecutive sections: the structures around the region are matched, not its cells."""
     mid = stages.run("matching structures", 90, lambda: refine(task, found.mids, stages.tick), until=100)
-    found = replace(found, mids=(mid,))
-    evidence = region_evidence(task, found)
-    return _result(mid.start.transform, evidence, found, "region")
+    return result(task, replace(found, mids=(mid,)), mid.start.transform, "region")
 
 
 def fit_similarity(task: RegionTask, stages: Stages) -> RegionFit:
@@ -81,10 +80,7 @@ def _similarity(task: RegionTask, found: Measured) -> RegionFit:
     affine = found.region.start.affine
     moving_points = affine(targets)
     matrix = _settled(points, moving_points, weights, affine)
-    distances = np.linalg.norm(apply(matrix, points) - moving_points, axis=1) / affine.scale
-    evidence = region_evidence(task, found, distances)
-    transform = AffineTransform(matrix, affine.fixed, affine.moving)
-    return _result(transform, evidence, found, "rigid")
+    return result(task, found, AffineTransform(matrix, affine.fixed, affine.moving), "rigid")
 
 
 def _rigid_start(task: RegionTask, found: Measured) -> RegionFit:
@@ -96,38 +92,34 @@ def _rigid_start(task: RegionTask, found: Measured) -> RegionFit:
     )
     points = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
     matrix = _similarity_of(points, start.transform(points), np.ones(len(points)), start.affine)
-    transform = AffineTransform(matrix, start.affine.fixed, start.affine.moving)
-    return _result(transform, region_evidence(task, found), found, "rigid")
+    return result(task, found, AffineTransform(matrix, start.affine.fixed, start.affine.moving), "rigid")
 
 
-def _result(transform: Transform, evidence: RegionEvidence, found: Measured, model: str) -> RegionFit:
-    box = found.region.box
-    return RegionFit(transform, evidence, found.field.cells, (box.x, box.y), model)
+def result(task: RegionTask, found: Measured, transform: Transform, model: str) -> RegionFit:
+    """The fit with its expected error: from the cells where they match, from the structures if not."""
+    region, evidence = found.region, region_evidence(task, found)
+    if evidence.level_zero:
+        errors = cells_error(region, found.field, affine_and_field(region, found.field), transform)
+    else:
+        errors = blocks_error(region, found.supported, transform)
+    evidence = judged_by(evidence, errors, task.box, cells_match=evidence.level_zero)
+    corner = (region.box.x, region.box.y)
+    return RegionFit(transform, evidence, found.field.cells, corner, model, errors)
 
 
-def region_evidence(
-    task: RegionTask, found: Measured, distances: NDArray[np.float64] | None = None
-) -> RegionEvidence:
-    """distances : (N,) of the field's kept matches from the transform handed out, fixed level-0 px; None
-    where no cells were fitted to.
-    """
+def region_evidence(task: RegionTask, found: Measured) -> RegionEvidence:
+    """What the cells and the structures around them say; the expected error is not yet in it."""
     region, field, mid = found.region, found.field, found.supported
     tissue = float(region.fixed_tissue.sum())
-    evidence = RegionEvidence(
+    return RegionEvidence(
         tissue=region.tissue_in(task.box),
         overlap=float(region.tissue.sum()) / max(tissue, 1.0),
         z=mid.judged.z,
         agreeing=field.agreeing,
         windows=field.windows,
-        error_px=spread(np.array(mid.residuals_px)),
+        error_px=None,
         stiffened=field.stiffened > _STIFFENED_SHARE,
     )
-    if distances is None or not evidence.level_zero:
-        return evidence
-    here = inside(field.cells, (region.box.x, region.box.y), task.box)[field.kept]
-    weights = field.matches.weight[field.kept]
-    here = here if here.sum() >= _MATCHES_FOR_RIGID else np.ones_like(here)
-    return evidence.with_error(spread(distances[here], weights[here]))
 
 
 def affine_and_field(region: Region, field: FieldFit) -> Transform:

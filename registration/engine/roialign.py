@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from registration.engine.geometry import Box, Points, Size, point_from_index
 from registration.engine.levelzero import fit_region
 from registration.engine.localstart import LocalStart, local_start
-from registration.engine.matrices import apply, shift
+from registration.engine.matrices import shift
 from registration.engine.measuring import Measured, RegionTask, read_around
 from registration.engine.regional import judge_around
-from registration.engine.regionfit import RegionFit, listed_matches, region_evidence
+from registration.engine.regionfit import RegionFit, result
 from registration.engine.robust import MATCHES_NEEDED
 from registration.engine.source import PixelSource
 from registration.engine.stages import Stages
@@ -89,7 +89,4 @@ def _judged(task: RegionTask, affine: AffineTransform, stages: Stages) -> Region
     mid = judge_around(task.fixed, task.moving, start, task.box, config)
     region = read_around(task, start)
     field = fit_region(region, config, None, stages.tick)
-    points, targets, _ = listed_matches(region, field)
-    distances = np.linalg.norm(apply(affine.matrix, points) - affine(targets), axis=1) / affine.scale
-    evidence = region_evidence(task, Measured((mid,), region, field), distances)
-    return RegionFit(affine, evidence, field.cells, (region.box.x, region.box.y), "peer")
+    return result(task, Measured((mid,), region, field), affine, "peer")
