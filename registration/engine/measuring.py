@@ -12,6 +12,7 @@ from registration.engine.localstart import LocalStart
 from registration.engine.nonrigid import Pins
 from registration.engine.region import Region, read_region
 from registration.engine.regional import RegionalFit, refit, supported
+from registration.engine.report.stage_pictures import show_region
 from registration.engine.source import PixelSource
 from registration.engine.stages import Stages
 from registration.engine.transforms import Transform
@@ -65,7 +66,9 @@ def measured(task: RegionTask, stages: Stages) -> Measured:
         lambda: fit_region(region, task.config.level_zero, pins, stages.tick),
         until=90,
     )
-    return Measured(mids, region, fit)
+    found = Measured(mids, region, fit)
+    show_region(stages.recorder, found)
+    return found
 
 
 def refitted(task: RegionTask, stages: Stages) -> tuple[RegionalFit, ...]:

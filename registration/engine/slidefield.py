@@ -12,6 +12,7 @@ from registration.engine.midevidence import TOLERANCE
 from registration.engine.midscale import MidFit, fit_midscale, mid_image
 from registration.engine.nonrigid import Pins
 from registration.engine.quality import SlideEvidence, spread
+from registration.engine.report.stage_pictures import show_midscale
 from registration.engine.result import Level, Spread, Verdict
 from registration.engine.slidefit import SlideFit
 from registration.engine.stages import Stages
@@ -51,6 +52,7 @@ def with_field(
         until=92,
         residual_px=lambda found: found.evidence.after.median * fit.overviews[0].downsample,
     )
+    show_midscale(stages.recorder, fit, mid)
     if not mid.evidence.better and not len(landmarks):
         return SlideAlignment(fit.affine, fit.evidence, verdict, fit.error_px, mid)
     transform = fit.affine @ as_field(fit, mid)

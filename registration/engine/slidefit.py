@@ -19,9 +19,10 @@ from registration.engine.landmarkfit import rescaled, residuals, starts
 from registration.engine.matrices import Matrix, apply, between_scales
 from registration.engine.overviews import THUMB, Levels, downsamples, read_levels
 from registration.engine.quality import SlideEvidence, spread
+from registration.engine.report.stage_pictures import show_search, show_slides
 from registration.engine.result import Spread
 from registration.engine.source import PixelSource
-from registration.engine.stages import Stages, Tick
+from registration.engine.stages import Stages, Tick, no_tick
 from registration.engine.transforms import AffineTransform
 
 #: Free peaks further than this (overview px) from the prediction are false and not counted into the error.
@@ -56,28 +57,32 @@ class _Search:
 
     def __call__(self, tick: Tick) -> AffineFit:
         """The same from either side: neither direction knows of the other's answer."""
-        scales = (1.0,) if self.known else self.config.unknown_scales
-        low, high = self.config.stretch_range
-        limits = (low * min(scales), high * max(scales))
-        marks = rescaled(self.landmarks, self.fixed.full.downsample, self.moving.full.downsample)
-        found = [between_scales(start, 1 / THUMB, 1 / THUMB) for start in starts(marks, limits)]
-        found += [
-            candidate.matrix
-            for candidate in candidates(
-                self.fixed.thumb,
-                self.moving.thumb,
-                scales,
-                self.config,
-                lambda share: tick(_SEARCHING * share),
-            )
-        ]
         return choose(
             self.fixed,
             self.moving,
-            found,
-            Rules(limits, marks),
+            self.proposals(lambda share: tick(_SEARCHING * share)),
+            Rules(self._limits, self._marks),
             lambda share: tick(_SEARCHING + (1 - _SEARCHING) * share),
         )
+
+    def proposals(self, tick: Tick = no_tick) -> list[Matrix]:
+        """Where the search begins, px of the thumbs: what the landmarks say, and the coarse candidates."""
+        found = [between_scales(start, 1 / THUMB, 1 / THUMB) for start in starts(self._marks, self._limits)]
+        images = self.fixed.thumb, self.moving.thumb
+        return found + [each.matrix for each in candidates(*images, self._scales, self.config, tick)]
+
+    @property
+    def _scales(self) -> tuple[float, ...]:
+        return (1.0,) if self.known else self.config.unknown_scales
+
+    @property
+    def _limits(self) -> tuple[float, float]:
+        low, high = self.config.stretch_range
+        return low * min(self._scales), high * max(self._scales)
+
+    @property
+    def _marks(self) -> Landmarks:
+        return rescaled(self.landmarks, self.fixed.full.downsample, self.moving.full.downsample)
 
 
 def fit_slides(
@@ -121,7 +126,10 @@ def fit_slides(
         there.judged.z, there.judged.share, there.judged.blocks, inconsistency(first, there, back)
     )
     landmark_px = residuals(constraints.landmarks, affine.matrix)
-    return SlideFit(affine, evidence, error, there.matrix, (first.full, second.full), landmark_px)
+    fit = SlideFit(affine, evidence, error, there.matrix, (first.full, second.full), landmark_px)
+    show_search(stages.recorder, first, second, search.proposals)
+    show_slides(stages.recorder, fit)
+    return fit
 
 
 def inconsistency(fixed: Levels, there: AffineFit, back: AffineFit) -> float:

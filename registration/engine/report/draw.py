@@ -19,6 +19,8 @@ Colour = tuple[int, int, int]
 BLUE: Colour = (0, 114, 178)
 ORANGE: Colour = (213, 94, 0)
 BLACK: Colour = (20, 20, 20)
+#: Two pictures of this side fit beside each other.
+HALF = 490
 _HIDDEN = np.array((170, 185, 205))
 _UNKNOWN: Colour = (205, 205, 205)
 _GAP = 8
@@ -156,6 +158,15 @@ def tiled(pictures: list[Rgb], columns: int) -> Rgb:
     return np.concatenate(
         [np.pad(row, ((0, _GAP), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
     )
+
+
+def fitted(rgb: Rgb, side: int = HALF) -> Rgb:
+    """Brought down to `side` px on its longer side, or as it is."""
+    longer = max(rgb.shape[:2])
+    if longer <= side:
+        return rgb
+    rows, columns = (max(1, round(length * side / longer)) for length in rgb.shape[:2])
+    return np.asarray(cv2.resize(rgb, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def enlarged(rgb: Rgb, side: int) -> Rgb:

@@ -36,7 +36,7 @@ def field_on(background: Rgb, shifts: Transform, box: Box) -> Rgb:
     pale = (255 - (255 - background.astype(np.int16)) // 2).astype(np.uint8)
     pointed = draw.arrows(pale, (points - (box.x, box.y)) * scale, by * moved * scale)
     largest = float(np.hypot(*moved.T).max())
-    text = f"largest {largest:.2f} px; drawn {by:.3g} times as large"
+    text = f"largest {largest:.2f} px; " + (f"drawn {by:.3g} times as large" if by > 1 else "drawn as it is")
     return draw.beside(draw.labelled(lines, text), draw.labelled(pointed, text))
 
 

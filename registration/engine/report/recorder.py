@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import cv2
-import numpy as np
 
+from registration.engine.report.draw import fitted
 from registration.engine.source import Rgb
 
 #: A picture's longer side is brought down to this.
@@ -71,10 +71,7 @@ class Pictures:
 
 def png(rgb: Rgb) -> bytes:
     """rgb : (rows, cols, 3) uint8. The picture as PNG, its longer side at most LARGEST_SIDE px."""
-    longer = max(rgb.shape[:2])
-    if longer > LARGEST_SIDE:
-        rows, columns = (max(1, round(side * LARGEST_SIDE / longer)) for side in rgb.shape[:2])
-        rgb = np.asarray(cv2.resize(rgb, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
+    rgb = fitted(rgb, LARGEST_SIDE)
     done, content = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
     if not done:
         raise ValueError(f"OpenCV can't encode {rgb.shape} {rgb.dtype} as PNG")

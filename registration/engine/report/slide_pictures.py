@@ -26,7 +26,10 @@ _MOST_CANDIDATES = 18
 
 def overviews(fixed: Overview, moving: Overview) -> Rgb:
     """Both slides as the search sees them; pale blue is left out of it."""
-    pictures = [draw.shaded(draw.gray(image.feature, image.inside), image.mask) for image in (fixed, moving)]
+    pictures = [
+        draw.fitted(draw.shaded(draw.gray(image.feature, image.inside), image.mask))
+        for image in (fixed, moving)
+    ]
     return draw.beside(draw.labelled(pictures[0], "first slide"), draw.labelled(pictures[1], "second slide"))
 
 
@@ -53,7 +56,7 @@ def overlay(fixed: Overview, moving: Overview, matrix: Matrix) -> Rgb:
 def affine(fixed: Overview, moving: Overview, matrix: Matrix) -> Rgb:
     """The two slides after `matrix` (moving_from_fixed, px of these images): fused, and as a checkerboard."""
     first, second = _pair(fixed, moving, matrix)
-    return draw.beside(draw.fused(first, second), draw.checkerboard(first, second))
+    return draw.beside(draw.fitted(draw.fused(first, second)), draw.fitted(draw.checkerboard(first, second)))
 
 
 def blocks(fixed: Overview, found: Blocks, tolerance: float) -> Rgb:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from registration.engine.affine import held_out_blocks
-from registration.engine.coarse import candidates
 from registration.engine.geometry import Box, Frame, Size
+from registration.engine.matrices import between_scales
+from registration.engine.overviews import QUARTER, THUMB
 from registration.engine.region import COARSEST, warped
 from registration.engine.report import draw, slide_pictures
 from registration.engine.report.cell_pictures import cell_evidence
@@ -21,6 +22,7 @@ from registration.engine.transforms import DisplacementField
 if TYPE_CHECKING:
     from registration.engine.features import Overview
     from registration.engine.levelzero import FieldFit
+    from registration.engine.matrices import Matrix
     from registration.engine.measuring import Measured
     from registration.engine.midscale import MidFit
     from registration.engine.nonrigid import Nodes
@@ -40,15 +42,16 @@ _LARGE_ENOUGH = 300
 _NEAR_PX = 4.0  # of the image compared
 
 
-def show_search(recorder: Recorder, fixed: Levels, moving: Levels, scales: Sequence[float]) -> None:
-    """The coarse search's proposals; it is run again for the picture. scales : as in `candidates`."""
+def show_search(
+    recorder: Recorder, fixed: Levels, moving: Levels, proposals: Callable[[], Sequence[Matrix]]
+) -> None:
+    """proposals : searches again, for the picture; moving_from_fixed, px of the thumbs."""
+    ratio = THUMB / QUARTER
     recorder.picture(
         SLIDES,
         "Candidates",
         lambda: slide_pictures.candidates(
-            fixed.thumb,
-            moving.thumb,
-            [each.matrix for each in candidates(fixed.thumb, moving.thumb, scales)],
+            fixed.quarter, moving.quarter, [between_scales(each, ratio, ratio) for each in proposals()]
         ),
         f"The places that the coarse search proposes, to be refined and judged. {_FUSED}",
     )
@@ -90,16 +93,17 @@ def show_midscale(recorder: Recorder, fit: SlideFit, mid: MidFit) -> None:
     recorder.picture(
         BENDING,
         "Mid-scale field",
-        lambda: field_on(slide_pictures.seen(fixed), field(), frame.size.box),
+        lambda: field_on(draw.fitted(slide_pictures.seen(fixed)), field(), frame.size.box),
         "What it adds to the affine, exaggerated; px of the overview.",
     )
     recorder.picture(
         BENDING,
         "Before and after the field",
         lambda: draw.beside(
-            draw.labelled(slide_pictures.overlay(fixed, moving, fit.matrix), "affine alone"),
+            draw.labelled(draw.fitted(slide_pictures.overlay(fixed, moving, fit.matrix)), "affine alone"),
             draw.labelled(
-                slide_pictures.overlay_with_field(fixed, moving, fit.matrix, field()), "with the field"
+                draw.fitted(slide_pictures.overlay_with_field(fixed, moving, fit.matrix, field())),
+                "with the field",
             ),
         ),
         _FUSED,
@@ -124,8 +128,8 @@ def show_region(recorder: Recorder, found: Measured) -> None:
         CELLS,
         "Nuclei before and after the field",
         lambda: draw.beside(
-            draw.labelled(_nuclei(region, field, start), "before"),
-            draw.labelled(_nuclei(region, field, field.nodes), "after"),
+            draw.labelled(draw.fitted(_nuclei(region, field, start)), "before"),
+            draw.labelled(draw.fitted(_nuclei(region, field, field.nodes)), "after"),
         ),
         f"The nuclear stain of both slides. {_FUSED}",
     )
@@ -145,7 +149,11 @@ def show_region(recorder: Recorder, found: Measured) -> None:
 
 def _held_out(fixed: Overview, mid: MidFit) -> Rgb:
     rows, columns = fixed.shape
-    blocks, image, box = mid.evidence.blocks, slide_pictures.seen(fixed), Box(0, 0, columns, rows)
+    blocks, image, box = (
+        mid.evidence.blocks,
+        draw.fitted(slide_pictures.seen(fixed)),
+        Box(0, 0, columns, rows),
+    )
     before, after = (
         residuals(image, box, blocks.centres, off, _NEAR_PX, longest=20.0)
         for off in (blocks.before, blocks.crossed)
