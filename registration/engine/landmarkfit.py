@@ -83,11 +83,12 @@ def _gaps(landmarks: Landmarks, matrix: Matrix) -> NDArray[np.float64]:
 
 
 def _typical(landmarks: Landmarks, matrix: Matrix) -> float:
-    """Weighted median of the gaps, moving px; never 0."""
+    """Weighted median of the gaps (the upper one), moving px; never 0."""
     gaps = _gaps(landmarks, matrix)
     order = np.argsort(gaps, kind="stable")
     passed = np.cumsum(landmarks.weight[order])
-    return max(1e-3, float(gaps[order][np.searchsorted(passed, passed[-1] / 2)]))
+    middle = min(len(gaps) - 1, int(np.searchsorted(passed, passed[-1] / 2, side="right")))
+    return max(1e-3, float(gaps[order][middle]))
 
 
 def _on_a_line(points: Points) -> bool:

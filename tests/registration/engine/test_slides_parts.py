@@ -1,0 +1,335 @@
+"""The parts of the slide-level alignment: chance, blocks, the masked search, landmarks, pieces, settings."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from registration.engine.affine import block_correction
+from registration.engine.blockmatch import (
+    Blocks,
+    Layout,
+    exact_agreement,
+    match_blocks,
+    match_edges_too,
+)
+from registration.engine.chance import binomial_z, quantile
+from registration.engine.coarse import candidates
+from registration.engine.config.slides import SlideConfig
+from registration.engine.constraints import Landmarks, checked_landmarks
+from registration.engine.correlate import fft_shape, masked_ncc, spectra
+from registration.engine.errors import EngineError
+from registration.engine.features import overview
+from registration.engine.geometry import Size
+from registration.engine.landmarkfit import residuals, rows, starts
+from registration.engine.matrices import Matrix, apply, shift, turn
+from registration.engine.pieces import find_pieces, outlines_but
+from registration.engine.resample import warp_array, warp_quick
+from registration.engine.result import StageReport
+from registration.engine.stages import Stages
+from registration.engine.synthetic import ArraySource, phantom_arrays
+
+LIMITS = (0.7, 1.4)
+LAYOUT = Layout(tile=48, search=16, stride=24)
+
+
+def _tissue(seed: int, side: int = 240) -> NDArray[np.uint8]:
+    """Blobs of several sizes on glass."""
+    rng = np.random.default_rng(seed)
+    image = np.zeros((side, side), np.float32)
+    for sigma in (2, 5, 12):
+        noise = rng.normal(size=(side, side)).astype(np.float32)
+        blurred = cv2.GaussianBlur(noise, (0, 0), sigma)
+        image += blurred / blurred.std()
+    grey = np.clip(170 + 25 * image, 20, 240).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def _overview(rgb: NDArray[np.uint8]):  # type: ignore[no-untyped-def]
+    return overview(rgb, np.ones(rgb.shape[:2], np.bool_), 1.0)
+
+
+# chance
+
+
+@pytest.mark.parametrize(
+    ("hits", "count", "chance"), [(3, 10, 0.1), (1, 1, 0.04), (40, 60, 0.5), (0, 7, 0.2)]
+)
+def test_z_is_the_normal_deviate_of_the_exact_tail(hits: int, count: int, chance: float) -> None:
+    tail = sum(math.comb(count, k) * chance**k * (1 - chance) ** (count - k) for k in range(hits, count + 1))
+    below = 0.5 * math.erfc(binomial_z(hits, count, chance) / math.sqrt(2))
+    assert below == pytest.approx(tail, abs=1e-9)
+
+
+def test_few_blocks_never_give_a_large_z() -> None:
+    assert binomial_z(2, 2, 0.05) < 3
+    assert binomial_z(8, 11, 0.047) < 6
+    assert binomial_z(0, 0, 0.05) == 0
+
+
+@given(st.integers(1, 400), st.data())
+@settings(max_examples=40, deadline=None)
+def test_more_hits_are_never_nearer_to_chance(count: int, data: st.DataObject) -> None:
+    hits = data.draw(st.integers(0, count - 1))
+    assert binomial_z(hits, count, 0.05) <= binomial_z(hits + 1, count, 0.05)
+
+
+def test_the_quantile_goes_on_smoothly_where_probabilities_underflow() -> None:
+    around = [quantile(at) for at in (-649.0, -651.0, -10_000.0)]
+    assert around == sorted(around)
+    assert around[1] - around[0] < 0.1
+    assert around[2] == pytest.approx(math.sqrt(20_000), rel=0.01)
+
+
+# blocks
+
+
+@pytest.mark.parametrize("match", [match_blocks, match_edges_too])
+def test_blocks_find_a_known_shift(match) -> None:  # type: ignore[no-untyped-def]
+    rgb = _tissue(1)
+    fixed, moving = _overview(rgb[20:220, 20:220]), _overview(rgb[15:215, 27:227])
+    blocks = match(fixed, moving, np.eye(3), LAYOUT)
+    assert len(blocks) > 20
+    assert np.allclose(np.median(blocks.shifts, axis=0), (-7, 5), atol=0.1)
+    assert exact_agreement(blocks, LAYOUT, 4.0).share == 0  # 8.6 px away from what the identity predicts
+    there = match(fixed, moving, shift(-7, 5), LAYOUT)
+    assert exact_agreement(there, LAYOUT, 4.0).z > 8
+
+
+@pytest.mark.parametrize("match", [match_blocks, match_edges_too])
+def test_blocks_of_unrelated_images_agree_by_chance(match) -> None:  # type: ignore[no-untyped-def]
+    scores = [
+        exact_agreement(
+            match(_overview(_tissue(seed)), _overview(_tissue(seed + 50)), np.eye(3), LAYOUT), LAYOUT, 4.0
+        ).z
+        for seed in range(6)
+    ]
+    assert max(scores) < 3
+
+
+def test_blocks_without_scene_or_contrast_are_left_out() -> None:
+    rgb = _tissue(2)
+    blank = np.full_like(rgb, 243)
+    assert len(match_blocks(_overview(rgb), _overview(blank), np.eye(3), LAYOUT)) == 0
+    assert len(match_blocks(_overview(blank), _overview(rgb), np.eye(3), LAYOUT)) == 0
+    assert len(match_blocks(_overview(rgb[:30]), _overview(rgb), np.eye(3), LAYOUT)) == 0
+    half = rgb.copy()
+    half[:, 120:] = 243
+    found = match_blocks(_overview(half), _overview(rgb), np.eye(3), LAYOUT)
+    assert len(found) > 0
+    assert found.centres[:, 0].max() < 130
+
+
+def test_the_quick_warp_is_the_exact_one_within_a_thirtieth_of_a_px() -> None:
+    ramp = np.tile(np.arange(200, dtype=np.float32), (150, 1))
+    matrix: Matrix = shift(90, 70) @ turn(20.0, True) @ shift(-60, -50)
+    exact, valid = warp_array(ramp, matrix, Size(120, 100), fill=0)
+    assert np.abs(warp_quick(ramp, matrix, Size(120, 100)) - exact)[valid].max() < 1 / 16
+
+
+# masked correlation
+
+
+def test_masked_correlation_is_the_coefficient_over_the_overlap() -> None:
+    rng = np.random.default_rng(3)
+    fixed, moving = (rng.normal(size=shape).astype(np.float32) for shape in ((20, 26), (14, 11)))
+    masks = [rng.random(image.shape) > 0.2 for image in (fixed, moving)]
+    shape = fft_shape((20, 26), (14, 11))
+    scores = masked_ncc(
+        spectra(fixed[None], masks[0], shape), spectra(moving[None], masks[1], shape), shape, 0.3
+    )[0]
+    for dx, dy in ((0, 0), (9, 4), (-2, -3), (17, 8)):
+        pairs = [
+            (fixed[row + dy, column + dx], moving[row, column])
+            for row, column in np.ndindex(moving.shape)
+            if 0 <= row + dy < 20 and 0 <= column + dx < 26
+            if masks[0][row + dy, column + dx] and masks[1][row, column]
+        ]
+        wanted = np.corrcoef(np.array(pairs).T)[0, 1]
+        assert scores[dy % shape[0], dx % shape[1]] == pytest.approx(wanted, abs=1e-3)
+    assert scores[18, 24] == -1  # hardly any overlap
+
+
+# candidates
+
+
+@pytest.mark.parametrize(("degrees", "mirrored"), [(0, False), (77, True), (201, False)])
+def test_a_turned_image_is_among_the_candidates(degrees: float, mirrored: bool) -> None:
+    rgb = _tissue(4)
+    rgb[:60] = 243
+    matrix = shift(120, 120) @ turn(degrees, mirrored) @ shift(-120, -120)
+    turned, _ = warp_array(rgb, np.asarray(np.linalg.inv(matrix)), Size(240, 240), fill=243)
+    small = [_overview(cv2.resize(image, (60, 60), interpolation=cv2.INTER_AREA)) for image in (rgb, turned)]
+    found = candidates(small[0], small[1], (1.0,))
+    points = np.array([(20.0, 20.0), (40.0, 20.0), (30.0, 45.0)])
+    wanted = apply(matrix, points * 4) / 4
+    errors = [np.linalg.norm(apply(one.matrix, points) - wanted, axis=1).max() for one in found]
+    assert min(errors) < 4
+    assert len(found) <= 24
+
+
+def test_flat_images_give_one_candidate_centre_on_centre() -> None:
+    flat = _overview(np.full((40, 60, 3), 200, np.uint8))
+    found = candidates(flat, _overview(_tissue(1, 60)), (1.0,))
+    assert [one.cue for one in found] == ["none"]
+
+
+# landmarks
+
+
+def _marks(matrix: Matrix, points: NDArray[np.float64]) -> Landmarks:
+    return checked_landmarks(points, apply(matrix, points))
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_two_landmarks_start_either_way_round(mirrored: bool) -> None:
+    matrix = shift(30, -12) @ turn(140, mirrored)
+    marks = _marks(matrix, np.array([(10.0, 20.0), (300.0, 90.0)]))
+    found = starts(marks, LIMITS)
+    assert len(found) == 2
+    assert min(float(np.abs(one - matrix).max()) for one in found) < 1e-6
+    assert starts(_marks(matrix, np.array([(1.0, 2.0)])), LIMITS) == []
+
+
+@given(st.integers(4, 12), st.booleans(), st.floats(0, 360), st.integers(0, 1000))
+@settings(max_examples=25, deadline=None)
+def test_landmarks_off_a_line_give_the_affine(count: int, mirrored: bool, degrees: float, seed: int) -> None:
+    points = np.random.default_rng(seed).uniform(0, 400, (count, 2))
+    points[:3] = [(0, 0), (400, 30), (50, 390)]
+    matrix = shift(5, 9) @ turn(degrees, mirrored) @ np.diag((1.1, 0.95, 1.0))
+    assert np.abs(starts(_marks(matrix, points), LIMITS)[0] - matrix).max() < 1e-3
+
+
+def test_a_contradicting_landmark_does_not_spoil_the_start_and_shows_in_the_residuals() -> None:
+    matrix = shift(5, 9) @ turn(33)
+    points = np.array([(0, 0), (400, 30), (50, 390), (390, 380), (200, 180), (120, 60.0)])
+    marks = _marks(matrix, points)
+    moved = marks.moving.copy()
+    moved[4] += (150, -90)
+    found = starts(Landmarks(marks.fixed, moved, marks.weight), LIMITS)
+    errors = [np.linalg.norm(apply(one, points) - apply(matrix, points), axis=1).max() for one in found]
+    assert min(errors) < 3
+    left = residuals(Landmarks(marks.fixed, moved, marks.weight), found[int(np.argmin(errors))])
+    assert int(np.argmax(left)) == 4
+    assert left[4] > 150
+
+
+def test_collinear_landmarks_and_absurd_ones_give_no_affine() -> None:
+    line = np.array([(0.0, 0.0), (100.0, 50.0), (200.0, 100.0), (300.0, 150.0)])
+    found = starts(_marks(turn(70, True), line), LIMITS)
+    assert len(found) == 2
+    squashed = _marks(np.diag((1.0, 0.2, 1.0)), line[:2])
+    assert starts(squashed, (0.95, 1.05)) == []
+
+
+def test_landmarks_count_beside_blocks_without_deciding_alone() -> None:
+    xs, ys = np.meshgrid(np.arange(24.0, 400, 24), np.arange(24.0, 400, 24))
+    centres = np.stack((xs, ys), axis=-1).reshape(-1, 2)
+    blocks = Blocks(centres, np.zeros_like(centres), np.ones(len(centres)))
+    marks = Landmarks(np.array([(200.0, 200.0)]), np.array([(206.0, 200.0)]), np.ones(1))
+    moved = apply(block_correction(blocks, LAYOUT, rows(marks, np.eye(3), len(centres))), marks.fixed)
+    assert 0.5 < float(moved[0, 0]) - 200 < 3
+    assert np.abs(block_correction(blocks, LAYOUT) - np.eye(3)).max() < 1e-5
+    far = Landmarks(marks.fixed, np.array([(390.0, 20.0)]), np.ones(1))
+    moved = apply(block_correction(blocks, LAYOUT, rows(far, np.eye(3), len(centres))), centres)
+    assert np.linalg.norm(moved - centres, axis=1).max() < 3
+
+
+# pieces
+
+
+def _pieces_slide() -> ArraySource:
+    rgb = np.full((1200, 2000, 3), 243, np.uint8)
+    cv2.ellipse(rgb, (600, 600), (450, 380), 0, 0, 360, (190, 120, 170), -1)
+    cv2.ellipse(rgb, (1600, 300), (160, 120), 30, 0, 360, (150, 120, 190), -1)
+    cv2.circle(rgb, (1700, 1000), 90, (160, 110, 150), -1)
+    cv2.circle(rgb, (1300, 1100), 3, (60, 60, 60), -1)  # dirt
+    noise = np.random.default_rng(0).integers(-8, 9, rgb.shape)
+    rgb = np.clip(rgb + noise, 0, 255).astype(np.uint8)
+    return ArraySource(rgb, (0.5, 0.5))
+
+
+def test_pieces_are_listed_by_size_and_hold_their_tissue() -> None:
+    slide = _pieces_slide()
+    pieces = find_pieces(slide)
+    assert [piece.number for piece in pieces] == [1, 2, 3]
+    assert [piece.area for piece in pieces] == pytest.approx(
+        [math.pi * 450 * 380, math.pi * 160 * 120, math.pi * 90**2], rel=0.1
+    )
+    for piece, middle in zip(pieces, [(600, 600), (1600, 300), (1700, 1000)], strict=True):
+        assert cv2.pointPolygonTest(piece.outline.astype(np.float32), middle, measureDist=False) > 0
+        assert piece.box.x <= middle[0] < piece.box.right
+        assert piece.box.inside(Size(2000, 1200))
+    circle = pieces[2].outline
+    assert np.linalg.norm(circle - (1700, 1000), axis=1).min() >= 90
+
+
+def test_the_other_pieces_can_be_left_out() -> None:
+    pieces = find_pieces(_pieces_slide())
+    left = outlines_but(pieces, 2)
+    assert [outline is piece.outline for outline, piece in zip(left, (pieces[0], pieces[2]), strict=True)]
+    inside = [cv2.pointPolygonTest(o.astype(np.float32), (1600, 300), measureDist=False) > 0 for o in left]
+    assert not any(inside)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (300, 15), (900, 900)])
+def test_a_blank_slide_has_no_pieces_and_a_full_one_has_one(shape: tuple[int, int]) -> None:
+    assert find_pieces(ArraySource(np.full((*shape, 3), 243, np.uint8))) == ()
+    full = find_pieces(ArraySource(np.random.default_rng(0).integers(60, 160, (*shape, 3), np.uint8)))
+    assert len(full) == 1
+    assert full[0].box.area > 0.9 * shape[0] * shape[1]
+
+
+def test_fragments_close_together_are_one_piece() -> None:
+    pair = phantom_arrays(512)
+    assert len(find_pieces(pair.he)) == 1
+
+
+# stages, settings
+
+
+def test_ticks_rise_and_stages_keep_their_residual() -> None:
+    seen: list[tuple[str, int]] = []
+    stages = Stages(lambda name, percent: seen.append((name, percent)), 50, 100)
+
+    def work() -> float:
+        for share in (0.0, 0.5, 1.0):
+            stages.tick(share)
+        return 3.5
+
+    stages.run("one", 0, work, until=40, residual_px=lambda found: found)
+    stages.run("two", 40, work)
+    percents = [percent for _, percent in seen]
+    assert percents == [50, 50, 60, 70, 70, 70, 70, 70]
+    assert [report.residual_px for report in stages.reports] == [3.5, None]
+    assert isinstance(stages.reports[0], StageReport)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"overview_px": 10},
+        {"step_degrees": 0},
+        {"smallest_overlap": 1.5},
+        {"candidates_per_cue": 0},
+        {"scale_range": (1.5, 2.0)},
+        {"stretch_range": (0.0, 2.0)},
+    ],
+)
+def test_settings_out_of_range_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(EngineError) as raised:
+        SlideConfig(**wrong)  # type: ignore[arg-type]
+    assert raised.value.code == "bad_config"
+
+
+def test_unknown_scales_span_the_range_evenly() -> None:
+    scales = SlideConfig().unknown_scales
+    assert scales[0] == pytest.approx(0.5)
+    assert scales[-1] == pytest.approx(2.0)
+    assert 1.0 in [pytest.approx(scale) for scale in scales]
