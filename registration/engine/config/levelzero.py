@@ -43,7 +43,7 @@ class LevelZeroConfig:
     """
 
     node_um: float = 16.0
-    bending: float = 0.1
+    bending: float = 0.06
     robust_px: float = 1.5
     finest_um: float = 0.25
     passes: tuple[CostPass, ...] = (
@@ -51,6 +51,7 @@ class LevelZeroConfig:
         CostPass(1.0, 8, 5, 3.0),
         CostPass(1.0, 8, 4, 2.0),
         CostPass(0.5, 8, 4, 3.0),
+        CostPass(0.5, 8, 4, 2.0),
         CostPass(0.25, 16, 2, 2.5),
     )
     check: CostPass = CostPass(1.0, 4, 8, 3.0)
