@@ -13,7 +13,7 @@ from benchmarks.methods import Answer
 from registration.engine.errors import EngineError
 from registration.engine.evaluation.field import folding_share
 from registration.engine.evaluation.landmarks import tre_px, unregistered
-from registration.engine.expected import ErrorMap
+from registration.engine.expected import UNMEASURED_PX, ErrorMap
 from registration.engine.geometry import Box
 from registration.engine.inputs import frame
 from registration.engine.transforms.base import Transform
@@ -93,7 +93,7 @@ def stated_and_true(expected: ErrorMap, transform: Transform, truth: Truth) -> l
     for square in np.unique(squares[inside]):
         here = errors[inside & (squares == square)]
         stated = float(expected.p90.ravel()[square])
-        if len(here) >= POINTS_IN_SQUARE and math.isfinite(stated):
+        if len(here) >= POINTS_IN_SQUARE and stated < UNMEASURED_PX:
             below = int((here <= stated).sum())
             found.append([round(stated, 4), round(float(np.percentile(here, 90)), 4), len(here), below])
     return found

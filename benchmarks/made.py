@@ -10,11 +10,17 @@ from benchmarks import real
 from benchmarks.case import OUT, Case, Truth, grid
 from registration.engine.geometry import Box, Size
 from registration.engine.matrices import Matrix, scaling, shift, turn
-from registration.engine.source import PixelSource
+from registration.engine.synthetic import (
+    Defects,
+    PhantomArrays,
+    PhantomSpec,
+    make_phantom,
+    phantom_arrays,
+    write_phantom_pair,
+)
 from registration.engine.synthetic import cases as swept
-from registration.engine.synthetic import phantom_arrays, write_phantom_pair
 from registration.engine.synthetic.cases import Material
-from registration.engine.transforms import AffineTransform, Transform
+from registration.engine.transforms import AffineTransform
 from registration.engine.transforms.io import load_transform
 from viewer.wsi import open_slide
 
@@ -22,6 +28,20 @@ from viewer.wsi import open_slide
 SWEEP_SEED, WRONG_SEED = 20261, 20262
 PHANTOM_SIZE = 1536
 DEMO, DEMO_SIZE = OUT / "phantom", 12288
+MIDDLE = Box(512, 512, 1024, 1024)
+#: Phantoms that a region is registered of.
+LOOKS: Mapping[str, PhantomSpec] = {
+    "upright": PhantomSpec(rotation=0),
+    "turned": PhantomSpec(rotation=143),
+    "mirrored": PhantomSpec(rotation=71, mirror=True),
+    "scaled": PhantomSpec(rotation=-12, scale=1.4),
+    "bent": PhantomSpec(rotation=8, field_px=12),
+    "control tissue": PhantomSpec(rotation=25, control=True),
+    "uneven stain": PhantomSpec(rotation=201, strength=(0.6, 0.7, 1.3), ihc_defects=Defects(stain_drift=0.4)),
+    "torn and folded": PhantomSpec(rotation=55, ihc_defects=Defects(tears=2, folds=1)),
+    "bubbles, pen, missing": PhantomSpec(rotation=310, ihc_defects=Defects(missing=2, bubbles=3, pen=1)),
+    "consecutive": PhantomSpec(rotation=25, consecutive=True),
+}
 #: What is done to the truth before a registration starts from it, moving px about the region's middle.
 SPOILT: Mapping[str, Matrix] = {
     "60 px off": shift(52, -30),
@@ -37,32 +57,23 @@ PHANTOMS = tuple(f"phantom {number}" for number in range(6))
 
 
 def phantom_names() -> tuple[str, ...]:
-    return ("upright", "turned", "mirrored", "scaled", "bent", "consecutive")
+    return tuple(LOOKS)
 
 
 def phantom_case(name: str) -> Case:
-    """A region in the middle of a phantom, 1024 x 1024 px."""
-    options: dict[str, dict[str, float]] = {
-        "upright": {"rotation": 0},
-        "turned": {"rotation": 143},
-        "mirrored": {"rotation": 71, "mirror": 1},
-        "scaled": {"rotation": -12, "scale": 1.4},
-        "bent": {"rotation": 8, "field_px": 12},
-        "consecutive": {"rotation": 25, "consecutive": 1},
-    }
-    pair = phantom_arrays(2048, 5100 + phantom_names().index(name), **options[name])
-    case = region(pair.he, pair.ihc, pair.truth, Box(512, 512, 1024, 1024))
-    return replace(case, same_section=name != "consecutive")
+    """A region in the middle of a phantom, 1024 x 1024 px, measured in its undamaged tissue."""
+    seed = 5100 + list(LOOKS).index(name)
+    pair = make_phantom(replace(LOOKS[name], size=2048, seed=seed))
+    return replace(of_phantom(pair, MIDDLE), same_section=not LOOKS[name].consecutive)
 
 
-def region(
-    fixed: PixelSource, moving: PixelSource, truth: Transform, box: Box | None, start: Transform | None = None
-) -> Case:
-    """Measured every 16 px of the box, or every 64th of a whole slide."""
-    whole = Size(fixed.width, fixed.height)
-    points = grid(box or whole.box, 16.0 if box else whole.width / 64)
-    diagonal = Size(moving.width, moving.height).diagonal
-    return Case(fixed, moving, box, Truth(points, truth(points), diagonal), start=start)
+def of_phantom(pair: PhantomArrays, box: Box, noise: float = 0.0) -> Case:
+    """Measured where both sections show undamaged tissue."""
+    points = pair.points[
+        ((pair.points > (box.x, box.y)) & (pair.points < (box.right, box.bottom))).all(axis=1)
+    ]
+    diagonal = Size(pair.ihc.width, pair.ihc.height).diagonal
+    return Case(pair.he, pair.ihc, box, Truth(points, pair.truth(points), diagonal, noise))
 
 
 def demo_case(name: str) -> Case:
@@ -76,7 +87,10 @@ def demo_case(name: str) -> Case:
     if name != "slides":
         side = int(name)
         box = Box((DEMO_SIZE - side) // 2, (DEMO_SIZE - side) // 2, side, side)
-    return region(open_slide(he), open_slide(ihc), load_transform(truth), box)
+    fixed, moving, known = open_slide(he), open_slide(ihc), load_transform(truth)
+    points = grid(box or Size(fixed.width, fixed.height).box, 16.0 if box else DEMO_SIZE / 64)
+    diagonal = Size(moving.width, moving.height).diagonal
+    return Case(fixed, moving, box, Truth(points, known(points), diagonal), same_section=True)
 
 
 def sweep_names(count: int) -> tuple[str, ...]:
@@ -130,7 +144,7 @@ def lost_case(name: str) -> Case:
     how, _, what = name.partition(", ")
     if what == "phantom":
         pair = phantom_arrays(2048, 5300 + list(SPOILT).index(how), rotation=25.0)
-        case = region(pair.he, pair.ihc, pair.truth, Box(512, 512, 1024, 1024))
+        case = of_phantom(pair, MIDDLE)
     else:
         case = real.restained_case(name)
     assert case.truth is not None
