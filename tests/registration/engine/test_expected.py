@@ -152,7 +152,7 @@ def _evidence(textured: bool = True) -> CellEvidence:
     """32 x 32 cells of 16 px that agree to half a px; or none that shows anything."""
     shape = (32, 32)
     half = np.full(shape, 0.5) if textured else np.full(shape, np.nan)
-    centres = (np.arange(32) + 0.5) * 16
+    centres = np.arange(8.0, 512.0, 16.0)
     one, nothing = np.ones(shape), np.zeros(shape)
     return CellEvidence(
         xs=centres,
