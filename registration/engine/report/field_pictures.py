@@ -75,7 +75,7 @@ def residuals(
     """
     scale = background.shape[1] / box.width
     chosen = np.isfinite(off).all(axis=1)
-    points, off = _thinned(points[chosen], off[chosen], 1500)
+    points, off = _thinned(points[chosen], off[chosen], 800)
     lengths = np.hypot(*off.T) if len(off) else np.zeros(0)
     typical = longest or (float(np.percentile(lengths, 95)) if len(lengths) else 1.0)
     by = max(1.0, max(box.width, box.height) / 30 / max(typical, 1e-6))

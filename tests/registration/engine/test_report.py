@@ -22,6 +22,7 @@ from registration.engine.expected import ErrorMap
 from registration.engine.features import overview
 from registration.engine.geometry import Box, Frame, Size
 from registration.engine.matrices import scaling, shift
+from registration.engine.pipeline import align_slides, register
 from registration.engine.report import cell_pictures, draw, field_pictures, slide_pictures
 from registration.engine.report.outcome import draw_outcome
 from registration.engine.report.recorder import NO_RECORDER, Pictures
@@ -322,6 +323,23 @@ def test_what_the_slide_stages_saw(pair: PhantomArrays) -> None:
 def read_all(source: ArraySource, downsample: float) -> tuple[Any, Any]:
     columns, rows = int(source.width / downsample), int(source.height / downsample)
     return source.read(0, 0, columns, rows, downsample)
+
+
+def test_every_stage_leaves_its_pictures_and_changes_nothing() -> None:
+    pair = phantom_arrays(512, seed=5, rotation=10, field_px=4)
+    recorder, config = Pictures(), preset("accurate")
+    slides = align_slides(pair.he, pair.ihc, config, recorder=recorder)
+    drawn = register(pair.he, pair.ihc, BOX, config, initial=slides.transform, recorder=recorder)
+    plain = register(pair.he, pair.ihc, BOX, config, initial=slides.transform)
+    points = np.random.default_rng(0).uniform((40, 30), (340, 290), (50, 2))
+    assert drawn.transform(points).tolist() == plain.transform(points).tolist()
+    assert drawn.verdict == plain.verdict
+    assert {shot.name for shot in recorder.shots} >= {
+        *("Candidates", "Overviews and masks", "After the affine", "Free matches around the affine"),
+        *("Mid-scale field", "Before and after the field", "Held-out blocks before and after the field"),
+        *("Free matches around the region", "Nuclei before and after the field", "Cell by cell"),
+        "What the matches ask for beyond the field",
+    }
 
 
 def test_cell_by_cell() -> None:
