@@ -49,10 +49,12 @@ def current_alignment(pair: SlidePair) -> PairAlignment | None:
 def pieces_of(pair: SlidePair) -> dict[str, Any]:
     """{"version", "he", "ihc"}: the pieces of tissue that the newest finished alignment saw; [] before it."""
     finished = pair.alignments.filter(status__in=(JobStatus.SUCCEEDED, JobStatus.REFUSED))
-    newest = finished.order_by("-version").first()
-    pieces = {} if newest is None else newest.pieces
-    version = newest.version if newest is not None and pieces else None
-    return {"version": version, "he": pieces.get("he", []), "ihc": pieces.get("ihc", [])}
+    newest = finished.exclude(pieces={}).order_by("-version").first()
+    return (
+        {"version": None, "he": [], "ihc": []}
+        if newest is None
+        else newest.pieces | {"version": newest.version}
+    )
 
 
 def request_alignment(

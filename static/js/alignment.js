@@ -5,7 +5,7 @@ import { attempt, element } from "./dom.js";
 import { errorText, isLive, newCard, verdictText } from "./job.js";
 
 export class Alignment {
-  /** onCurrent(alignment or null) is called with the version in use whenever it was read. */
+  /** onCurrent(version in use or null, newest or null) is called whenever they were read. */
   constructor(pair, node, onCurrent) {
     this.url = `/api/pairs/${pair}/alignments/`;
     this.node = node;
@@ -18,7 +18,7 @@ export class Alignment {
     const newest = versions[0] ?? null;
     const usable = versions.find(({ status, affine }) => status === "succeeded" && affine) ?? null;
     this.current = usable?.id === this.current?.id ? this.kept(usable) : usable;
-    this.onCurrent(this.current);
+    this.onCurrent(this.current, newest);
     this.show(newest);
   }
 

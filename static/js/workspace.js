@@ -8,6 +8,7 @@ import { patchText } from "./estimate.js";
 import { Keys } from "./keys.js";
 import { Pane } from "./pane.js";
 import { Panel } from "./panel.js";
+import { Pieces } from "./pieces.js";
 import { followPointer } from "./pointer.js";
 import { Regions } from "./regions.js";
 import { Runs } from "./runs.js";
@@ -49,9 +50,15 @@ new Panel(find("#side"), regions, (region) => {
   sync.lead(panes[region.frame]);
   sync.leader.show(regions.polygon(region, region.frame));
 });
+const showPiece = (frame, outline) => {
+  sync.lead(panes[frame]);
+  panes[frame].show(outline);
+};
+const pieces = new Pieces(pair, find("#pieces"), showPiece, () => alignment.load());
 const possible = new Sections(pair, sections, find("#possible"), () => alignment.load());
-const alignment = new Alignment(pair, find("#alignment"), (current) => {
+const alignment = new Alignment(pair, find("#alignment"), (current, newest) => {
   possible.show(current);
+  attempt(() => pieces.load(newest));
   if (current?.affine === sync.matrix) return;
   sync.setTransform(current?.affine ?? null);
   regions.changed();

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from django.conf import settings
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from registration import errormaps
@@ -103,12 +105,47 @@ def test_the_possible_accuracy_is_said_before_anything_is_run(workspace: Page) -
     assert SlidePair.objects.get().sections == "consecutive"
 
 
+def test_a_piece_is_left_out_and_taken_in_again(workspace: Page) -> None:
+    expect(workspace.locator("#pieces")).to_be_hidden()  # nothing is known of any
+    rings = [[[10.0, 10.0], [400.0, 10.0], [400.0, 500.0]], [[600.0, 600.0], [900.0, 600.0], [900.0, 900.0]]]
+    areas = (3000, 1000)
+    found = [
+        {"number": number, "box": [0, 0, 9, 9], "outline": ring, "area": area}
+        for number, (ring, area) in enumerate(zip(rings, areas, strict=True), start=1)
+    ]
+    mine = [[5.0, 5.0], [9.0, 5.0], [9.0, 9.0]]
+    PairAlignment.objects.update(
+        pieces={"he": found, "ihc": found[:1]}, finished_at=timezone.now(), exclude_he=[mine]
+    )
+    workspace.reload()
+    pieces = workspace.locator("#pieces")
+    expect(pieces).to_contain_text("Piece 2, 25 % of the tissue")
+    second = pieces.get_by_role("group", name="H&E").get_by_role("checkbox", name="Piece 2")
+    second.uncheck()
+    pieces.get_by_role("button", name="Show piece 2 of the H&E").click()
+    workspace.wait_for_function("() => Math.abs(slidepair.panes.he.view().centre[0] - 750) < 60")
+    pieces.get_by_role("button", name="Align with these pieces").click()
+    expect(workspace.locator("#alignment")).to_contain_text("Aligning the slides")
+    asked = PairAlignment.objects.get(version=2)
+    assert (asked.exclude_he, asked.exclude_ihc) == ([mine, rings[1]], [])
+
+    PairAlignment.objects.filter(version=2).update(
+        status="succeeded", finished_at=timezone.now(), affine=PairAlignment.objects.get(version=1).affine
+    )
+    workspace.reload()
+    expect(second).not_to_be_checked()
+    second.check()
+    pieces.get_by_role("button", name="Align with these pieces").click()
+    expect(workspace.locator("#alignment")).to_contain_text("Aligning the slides")
+    assert PairAlignment.objects.get(version=3).exclude_he == [mine]
+
+
 def test_each_method_is_explained_where_it_is_chosen(workspace: Page) -> None:
     workspace.locator("#options summary").click()
     choice = workspace.get_by_role("group", name="Method")
-    expect(choice.get_by_role("radio", name="accurate")).to_be_checked()
-    for name, word in (("rigid", "angles"), ("roialign", "ORB")):
-        expect(choice.get_by_role("radio", name=name)).to_be_visible()
+    expect(choice.get_by_role("radio", name=re.compile("^accurate"))).to_be_checked()
+    for name, word in (("fast", "accurate"), ("rigid", "angles"), ("roialign", "ORB")):
+        expect(choice.get_by_role("radio", name=re.compile(f"^{name}"))).to_be_visible()
         expect(choice).to_contain_text(word)
-    choice.get_by_role("radio", name="rigid").check()
+    choice.get_by_role("radio", name=re.compile("^rigid")).check()
     assert workspace.evaluate("document.querySelector('#options').elements.method.value") == "rigid"
