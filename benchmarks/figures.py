@@ -25,7 +25,8 @@ FOLD_CELLS = 256
 POINTS_IN_SQUARE = 4
 
 
-def of_answer(case: Case, answer: Answer) -> Figures:
+def of_answer(case: Case, answer: Answer, *, squares: bool = False) -> Figures:
+    """squares : the error map against the truth too, square by square."""
     figures: Figures = {
         "seconds": answer.seconds,
         "without_reading": answer.seconds - answer.reading,
@@ -41,7 +42,7 @@ def of_answer(case: Case, answer: Answer) -> Figures:
     if case.truth is None:
         return figures
     figures |= _errors(answer.transform, case, case.truth)
-    if answer.result is not None and answer.result.expected is not None:
+    if squares and answer.result is not None and answer.result.expected is not None:
         figures["squares"] = stated_and_true(answer.result.expected, answer.transform, case.truth)
     return figures
 

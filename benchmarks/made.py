@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from benchmarks import real
 from benchmarks.case import OUT, Case, Truth, grid
+from benchmarks.digests import digest
 from registration.engine.geometry import Box, Size
 from registration.engine.matrices import Matrix, scaling, shift, turn
 from registration.engine.synthetic import (
@@ -27,7 +28,7 @@ from viewer.wsi import open_slide
 #: No other part of the project draws these.
 SWEEP_SEED, WRONG_SEED = 20261, 20262
 PHANTOM_SIZE = 1536
-DEMO, DEMO_SIZE = OUT / "phantom", 12288
+DEMO_SIZE = 12288
 MIDDLE = Box(512, 512, 1024, 1024)
 #: Phantoms that a region is registered of.
 LOOKS: Mapping[str, PhantomSpec] = {
@@ -78,11 +79,11 @@ def of_phantom(pair: PhantomArrays, box: Box, noise: float = 0.0) -> Case:
 
 def demo_case(name: str) -> Case:
     """name : the side of a square region in the middle of the demo pair's files, px; or "slides"."""
-    names = ("phantom-he.tiff", "phantom-ihc.tiff", "truth.json")
-    he, ihc, truth = (DEMO / file for file in names)
+    folder = OUT / f"phantom-{digest('registration/engine/synthetic/*.py')}"
+    he, ihc, truth = (folder / file for file in ("phantom-he.tiff", "phantom-ihc.tiff", "truth.json"))
     if not truth.is_file():
-        DEMO.mkdir(parents=True, exist_ok=True)
-        write_phantom_pair(DEMO, DEMO_SIZE)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_phantom_pair(folder, DEMO_SIZE)
     box = None
     if name != "slides":
         side = int(name)

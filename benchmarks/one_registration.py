@@ -16,6 +16,9 @@ from benchmarks.groups import groups
 from benchmarks.methods import answer
 from registration.engine.errors import EngineError
 
+#: Kinds of groups whose tables need the error map.
+WITH_SQUARES = ("expected", "lost")
+
 
 def main(group_name: str, case_name: str, method: str) -> None:
     group = next(group for group in groups() if group.name == group_name)
@@ -31,7 +34,7 @@ def main(group_name: str, case_name: str, method: str) -> None:
         figures: Figures = of_refusal(error)
     else:
         peak = peak_mb() if given.peak_mb is None else given.peak_mb
-        figures = {"peak_mb": peak} | of_answer(case, given)
+        figures = {"peak_mb": peak} | of_answer(case, given, squares=group.kind in WITH_SQUARES)
     print(json.dumps(figures | {"label": case.label}))
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable
-from functools import cache
 from pathlib import Path
 
-from benchmarks.case import ROOT, Group
+from benchmarks.case import Group
+from benchmarks.digests import digest
 from benchmarks.figures import Figures
 from registration.engine.config import METHODS
 
@@ -71,14 +69,6 @@ class Store:
         self._runs[group, case, method, "" if self._keep else code] = run
 
 
-@cache
 def code_of(method: str) -> str:
-    """Ten hex digits that change with the code that a method's figures depend on."""
-    return _digest(_OURS if method in METHODS else _PEERS)
-
-
-def _digest(patterns: Iterable[str]) -> str:
-    total = hashlib.sha256()
-    for path in sorted({path for pattern in patterns for path in ROOT.glob(pattern)}):
-        total.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
-    return total.hexdigest()[:10]
+    """Changes with the code that a method's figures depend on."""
+    return digest(*(_OURS if method in METHODS else _PEERS))
