@@ -58,7 +58,7 @@ class LevelZeroConfig:
     agreement_um: float = 0.5
     margin_um: float = 32.0
     context_um: float = 256.0
-    largest_strain: float = 0.25
+    largest_strain: float = 0.15
     regional_um: float = 2.0
 
     @classmethod
