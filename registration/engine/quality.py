@@ -35,6 +35,8 @@ P90_TO_CHECK_UM = 1.0
 P90_TO_CHECK_PX = 4.0
 #: Share of a region's tissue in which the fit may be lost before it is said.
 LOST_TO_CHECK = 0.1
+#: ... and before the nuclei are not believed to agree.
+LOST_TO_REFUSE = 0.5
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,10 @@ def judge_region(evidence: RegionEvidence, slides: Verdict | None, um_per_px: fl
 def _refusal(evidence: RegionEvidence) -> Reason | None:
     if evidence.tissue < TISSUE_NEEDED:
         return reasons.blank_region(evidence.tissue)
-    # Where the other slide is empty, what agrees is no nuclei (the slide's edge, noise).
-    if evidence.level_zero and evidence.overlap >= TISSUE_NEEDED:
+    # Where the other slide is empty, what agrees is no nuclei (the slide's edge, noise); nor is what agrees
+    # while a wider look finds most of the region elsewhere.
+    sound = evidence.overlap >= TISSUE_NEEDED and evidence.lost <= LOST_TO_REFUSE
+    if evidence.level_zero and sound:
         return None
     if evidence.overlap < OVERLAP_NEEDED:
         return reasons.no_overlap(evidence.overlap)
