@@ -77,7 +77,8 @@ def check_folding(field: DisplacementField) -> None:
 def _inverse(transform: Transform, affine: AffineTransform, field: DisplacementField, box: Box) -> Sampled:
     exact = transform.inverse()
     target = _around(transform(_outline(box)))
-    spacing = min(field.spacing) * affine.scale
+    # Not below what MOST_NODES allow, however dense the field is.
+    spacing = max(min(field.spacing) * affine.scale, math.sqrt(target.area / MOST_NODES))
     found = sampled(exact, target, spacing)
     nodes = (target.width / spacing + 1) * (target.height / spacing + 1)
     # Where the field has kinks the deviation falls only as fast as the spacing.

@@ -194,3 +194,12 @@ def test_a_bad_matrix_in_our_json_is_refused(tmp_path: Path, matrix: str) -> Non
     with pytest.raises(EngineError) as caught:
         read_qupath(path, FIXED, MOVING)
     assert caught.value.code == "transform_malformed"
+
+
+def test_a_field_far_too_dense_for_its_inverse_is_thinned() -> None:
+    values = np.zeros((3, 3, 2), np.float32)
+    values[1, 1] = 0.0004
+    wide = Frame("fixed", Size(4000, 3200), None)
+    field = DisplacementField(values, (10, 10), (0.001, 3000), wide)
+    found = checked_inverse(AffineTransform(MATRIX, wide, MOVING) @ field)
+    assert found.round_trip_max_px < 0.01
