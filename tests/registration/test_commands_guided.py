@@ -45,13 +45,13 @@ def test_a_guided_region_says_its_expected_error_and_draws_a_report(
     record = last_json(done)
     assert record["verdict"] in ("good", "check")
     assert {"kind", "share", "message"} <= set(record["section"] or {"kind": 0, "share": 0, "message": 0})
-    for unit in ("px", "um") if record["expected_error_px"] else ():
+    for unit in ("px", "um"):
         spread = record[f"expected_error_{unit}"]
         assert 0 < spread["median"] <= spread["p90"] <= spread["worst"]
-    if record["expected_error_px"]:
-        assert str(tmp_path / "T.expected.npz") in record["files"]
-        with np.load(tmp_path / "T.expected.npz") as stored:
-            assert set(stored.files) == {"p90", "origin", "spacing"}
+    assert str(tmp_path / "T.expected.npz") in record["files"]
+    with np.load(tmp_path / "T.expected.npz") as stored:
+        assert set(stored.files) == {"p90", "origin", "spacing"}
+        assert stored["p90"].min() <= record["expected_error_px"]["median"]
     page = (tmp_path / "report" / "index.html").read_text()
     assert "<img" in page
     stored_transform = json.loads(out.read_text())
