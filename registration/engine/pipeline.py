@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import cv2
 
@@ -12,6 +12,7 @@ from registration.engine.config import RegistrationConfig
 from registration.engine.constraints import NO_CONSTRAINTS, Constraints, excluding
 from registration.engine.geometry import Box
 from registration.engine.inputs import check_box, frame, mean_um, scale_known
+from registration.engine.landmarkcheck import believable, told
 from registration.engine.measuring import RegionTask
 from registration.engine.overviews import downsamples
 from registration.engine.quality import RegionEvidence, in_um, judge_region, judge_slides
@@ -98,7 +99,9 @@ def register(
     start = slides.transform if slides is not None else _stored(fixed, moving, initial)
     coarse, _ = downsamples(fixed, moving, config.slides.overview_px)
     second = Stages(on_progress, 0 if slides is None else _SLIDES_SHARE, recorder=recorder)
-    task = RegionTask(fixed, moving, box, start, coarse, config, constraints.landmarks)
+    refused = slides is not None and slides.verdict.level is Level.REFUSED
+    kept = constraints.landmarks if refused else believable(constraints.landmarks, start)
+    task = RegionTask(fixed, moving, box, start, coarse, config, kept)
     fit = _REGION_METHODS[config.model](task, second)
     on_progress("done", 100)
     verdict = judge_region(
@@ -108,7 +111,7 @@ def register(
     )
     return RegistrationResult(
         transform=fit.transform,
-        verdict=verdict,
+        verdict=told(verdict, constraints.landmarks, kept),
         error_px=fit.evidence.error_px,
         error_um=in_um(fit.evidence.error_px, fixed.um_per_px),
         box=box,
@@ -134,7 +137,10 @@ def _aligned(
     stages: Stages,
 ) -> SlideAlignment:
     fit = fit_slides(fixed, moving, config, stages, constraints=constraints)
-    return with_field(fit, judge_slides(fit.evidence), config, constraints.landmarks, stages)
+    verdict = judge_slides(fit.evidence)
+    kept = believable(constraints.landmarks, fit.affine)
+    found = with_field(fit, verdict, config, kept, stages)
+    return replace(found, verdict=told(verdict, constraints.landmarks, kept))
 
 
 def _section(

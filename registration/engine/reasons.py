@@ -111,3 +111,11 @@ def kept_from_folding() -> Reason:
         "The tissue seems to be torn, folded or strongly bent here: the alignment was kept stiff so that "
         "nuclei keep their shape. Check the places that the map of expected errors marks.",
     )
+
+
+def landmarks_left_out(count: int, given: int, believable: float) -> Reason:
+    return Reason(
+        "landmarks_left_out",
+        f"{count} of {given} landmarks lie more than {believable:.0%} of the slide's diagonal from where the "
+        "images agree; they were not used. Check whether they mark the same place on both slides.",
+    )

@@ -1,0 +1,33 @@
+"""Landmarks that the images contradict are left out, and that is said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from registration.engine import reasons
+from registration.engine.constraints import Landmarks
+from registration.engine.result import Level, Verdict
+from registration.engine.transforms import Transform
+
+#: Sections deform by less than this share of the diagonal; a landmark further off is a slip of the hand.
+BELIEVABLE = 0.05
+
+
+def believable(landmarks: Landmarks, transform: Transform) -> Landmarks:
+    """Those that lie about where `transform` (moving_from_fixed, found or confirmed by the images) says."""
+    if not len(landmarks):
+        return landmarks
+    gaps = np.linalg.norm(transform(landmarks.fixed) - landmarks.moving, axis=1)
+    kept = gaps <= BELIEVABLE * transform.moving.size.diagonal
+    return Landmarks(landmarks.fixed[kept], landmarks.moving[kept], landmarks.weight[kept])
+
+
+def told(verdict: Verdict, given: Landmarks, kept: Landmarks) -> Verdict:
+    """The verdict with a word on the landmarks that were left out: it is no longer `good` then."""
+    if len(kept) == len(given):
+        return verdict
+    level = Level.CHECK if verdict.level is Level.GOOD else verdict.level
+    reason = reasons.landmarks_left_out(len(given) - len(kept), len(given), BELIEVABLE)
+    return replace(verdict, level=level, reasons=(*verdict.reasons, reason))
