@@ -84,6 +84,10 @@ def test_a_region_on_slides_that_are_refused_is_never_good() -> None:
     refused = judge_slides(replace(SLIDES, z=2.0))
     verdict = judge_region(REGION, refused, 0.25)
     assert (verdict.level, _codes(verdict)) == (Level.CHECK, ["only_the_region_agrees"])
+    without_cells = judge_region(replace(REGION, agreeing=0.1), refused, 0.25)
+    assert without_cells == refused
+    elsewhere = judge_region(replace(REGION, lost=0.6, z=2.0), None, 0.25)
+    assert (elsewhere.level, _codes(elsewhere)) == (Level.REFUSED, ["no_agreement"])
 
 
 def test_the_limit_is_in_um_where_they_are_known_and_in_px_elsewhere() -> None:
