@@ -1,4 +1,4 @@
-"""The debug report: pictures show what is there, the page is safe and complete, and nobody draws unasked."""
+"""The debug report: the page is safe and complete, and nobody draws unasked."""
 
 from __future__ import annotations
 
