@@ -23,6 +23,7 @@ from registration.engine.synthetic import cases as swept
 from registration.engine.synthetic.cases import Material
 from registration.engine.transforms import AffineTransform
 from registration.engine.transforms.io import load_transform
+from registration.engine.transforms.sampled import split
 from viewer.wsi import open_slide
 
 #: No other part of the project draws these.
@@ -78,7 +79,10 @@ def of_phantom(pair: PhantomArrays, box: Box, noise: float = 0.0) -> Case:
 
 
 def demo_case(name: str) -> Case:
-    """name : the side of a square region in the middle of the demo pair's files, px; or "slides"."""
+    """name : the side of a square region in the middle of the demo pair's files, px, or "slides".
+
+    A region starts from the truth without its field, as from a stored alignment: its memory is its own.
+    """
     folder = OUT / f"phantom-{digest('registration/engine/synthetic/*.py')}"
     he, ihc, truth = (folder / file for file in ("phantom-he.tiff", "phantom-ihc.tiff", "truth.json"))
     if not truth.is_file():
@@ -91,7 +95,8 @@ def demo_case(name: str) -> Case:
     fixed, moving, known = open_slide(he), open_slide(ihc), load_transform(truth)
     points = grid(box or Size(fixed.width, fixed.height).box, 16.0 if box else DEMO_SIZE / 64)
     diagonal = Size(moving.width, moving.height).diagonal
-    return Case(fixed, moving, box, Truth(points, known(points), diagonal), same_section=True)
+    start = split(known)[0] if box else None
+    return Case(fixed, moving, box, Truth(points, known(points), diagonal), start=start, same_section=True)
 
 
 def sweep_names(count: int) -> tuple[str, ...]:
