@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ Values = NDArray[np.float64]
 
 TABLE = Path(__file__).resolve().parent.parent / "registration/engine/calibration_table.py"
 #: Smaller true errors are left out, fixed level-0 px: no truth is better.
-SMALLEST_ERROR = 0.05
+SMALLEST_ERROR = 0.2
 #: Level-0 px between the places where a known transform is compared.
 _EVERY = 32
 _FOLDS = 10
@@ -51,13 +51,17 @@ _QUANTILES = (np.arange(20) + 0.5) / 20
 
 @dataclass(frozen=True)
 class Rows:
-    """One row for each place of a trial's tissue. features : (N, K). error : (N,) units. lost : (N,) bool."""
+    """One row for each place of a trial's tissue. features : (N, K). error : (N,) units. lost : (N,) bool.
+
+    agreeing : share of the cells or blocks. unit : fixed level-0 px.
+    """
 
     name: str
     features: Values
     error: Values
     lost: NDArray[np.bool_]
     agreeing: float
+    unit: float
 
 
 def rows_of(trial: Trial) -> Rows:
@@ -91,14 +95,14 @@ def _block_rows(name: str, trial: Trial, mid: RegionalFit) -> Rows:
     kept = _looked_up(small, points / 8) & (errors >= SMALLEST_ERROR)
     places = (points[kept] - (mid.context.x, mid.context.y)) / mid.downsample
     features, lost = block_features(mid.blocks, places), lost_blocks(mid.blocks, places) > LOST_BLOCK_SHARE
-    return Rows(name, features, errors[kept] / mid.downsample, lost, mid.judged.share)
+    return Rows(name, features, errors[kept] / mid.downsample, lost, mid.judged.share, mid.downsample)
 
 
 def _rows(name: str, cells: CellEvidence, places: Points, errors: Values, agreeing: float) -> Rows:
     unit = cell_unit(cells)
     square = places / (unit * 16 * CELLS)
     features, lost = cell_features(cells), lost_share(cells) > LOST_SHARE
-    return Rows(name, _looked_up(features, square), errors / unit, _looked_up(lost, square), agreeing)
+    return Rows(name, _looked_up(features, square), errors / unit, _looked_up(lost, square), agreeing, unit)
 
 
 def _truth(trial: Trial) -> tuple[Points, Points]:
@@ -147,9 +151,8 @@ def left_out(parts: Sequence[Rows], folds: int = _FOLDS) -> list[Values]:
     return stated
 
 
-def report(parts: Sequence[Rows]) -> str:
-    """Coverage and rank correlation on trials left out, whole and by stated error."""
-    stated = left_out(parts)
+def report(parts: Sequence[Rows], stated: Sequence[Values]) -> str:
+    """Coverage and rank correlation, whole and by stated error. stated : log p90 at each trial's rows, units."""
     logs = [np.log(part.error) for part in parts]
     said, true = np.concatenate(stated), np.concatenate(logs)
     counts = np.concatenate([np.full(len(part), 1 / max(1, len(part))) for part in stated])
@@ -176,9 +179,16 @@ def report(parts: Sequence[Rows]) -> str:
 
 
 def _stacked(parts: Sequence[Rows]) -> tuple[Values, Values, Values]:
-    kept = [part for part in parts if len(part.error)]
-    counts = np.concatenate([np.full(len(part.error), 1 / len(part.error)) for part in kept])
-    return np.concatenate([p.features for p in kept]), np.log(np.concatenate([p.error for p in kept])), counts
+    counts = np.concatenate([np.full(len(part.error), 1 / len(part.error)) for part in parts])
+    return (
+        np.concatenate([p.features for p in parts]),
+        np.log(np.concatenate([p.error for p in parts])),
+        counts,
+    )
+
+
+def _with_places(parts: Sequence[Rows]) -> list[Rows]:
+    return [rows for rows in parts if len(rows.error)]
 
 
 def table(name: str, model: Calibrated) -> str:
@@ -202,13 +212,24 @@ def main() -> None:
     cells = [rows_of(trial) for trial in _told(trials(options.trials, options.seed))]
     sections = chain(landmark_trials(), consecutive_trials(options.consecutive, options.seed))
     blocks = [rows for trial in _told(sections) for rows in block_rows_of(trial)]
-    parts = {"CELL": [rows for rows in cells if rows.agreeing >= LEVEL_ZERO_SHARE], "BLOCK": blocks}
+    agreeing = [rows for rows in cells if rows.agreeing >= LEVEL_ZERO_SHARE]
+    parts = {"CELL": _with_places(agreeing), "BLOCK": _with_places(blocks)}
     text = '"""Written by benchmarks/calibrate.py; not to be edited. See docs/calibration.md."""\n\n'
+    stated = {name: left_out(rows) for name, rows in parts.items()}
     for name, rows in parts.items():
-        print(f"\n{name}\n{report(rows)}")
+        print(f"\n{name}\n{report(rows, stated[name])}")
         text += table(name, calibrated(rows))
+    both = [rows for each in parts.values() for rows in each]
+    said = [log_p90 for each in stated.values() for log_p90 in each]
+    px = [log_p90 + np.log(rows.unit) for rows, log_p90 in zip(both, said, strict=True)]
+    print(f"\nboth, level-0 px\n{report([in_px(rows) for rows in both], px)}")
     if options.write:
         TABLE.write_text(text)
+
+
+def in_px(rows: Rows) -> Rows:
+    """The same with errors in fixed level-0 px."""
+    return replace(rows, error=rows.error * rows.unit, unit=1.0)
 
 
 def _told(some: Iterable[Trial]) -> Iterator[Trial]:
