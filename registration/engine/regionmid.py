@@ -14,6 +14,7 @@ from registration.engine.inputs import mean_um
 from registration.engine.localstart import LocalStart
 from registration.engine.matrices import shift
 from registration.engine.measuring import RegionTask
+from registration.engine.midevidence import MidEvidence
 from registration.engine.midscale import fit_midscale, mid_image
 from registration.engine.nonrigid import Grid, Nodes, Pins
 from registration.engine.regional import (
@@ -33,6 +34,8 @@ FINEST_UM = 8.0
 CONTEXT_PX = 448
 #: Room around the moving image beyond the field so far, px.
 _MARGIN = 48
+#: The median distance to left-out blocks must fall to this share to count as clearly better.
+_CLOSER = 0.8
 
 
 def refine(
@@ -75,9 +78,16 @@ def _refined(task: RegionTask, start: LocalStart, downsample: int) -> LocalStart
         start=nodes,
         pins=Pins(places, targets - places, weight),
     )
-    if not found.evidence.better and len(places) == 0:
+    if not _confirmed(found.evidence) and len(places) == 0:
         return None
     return LocalStart(start.affine, _field(found.nodes, grid, context, downsample, start))
+
+
+def _confirmed(evidence: MidEvidence) -> bool:
+    """Whether left-out blocks are predicted more often, or as often and clearly better."""
+    before, after = evidence.before, evidence.after
+    closer = after.share >= before.share and after.median <= _CLOSER * before.median
+    return evidence.better or closer
 
 
 def _field(nodes: Nodes, grid: Grid, context: Box, downsample: int, start: LocalStart) -> DisplacementField:
