@@ -129,5 +129,6 @@ def _final_record(sink: Sink, request: ExportRequest, outcome: Outcome) -> dict[
         "config": request.record["config"] | {"export": settings},
         "patches": outcome.patches,
         "dropped": dict(sorted(outcome.dropped.items())),
+        "patch_verdicts": outcome.verdicts,
         "files": [*sink.sha256, "run.json", "SHA256SUMS"],
     }

@@ -81,6 +81,7 @@ def run_record(
         "roi": None if box is None else [box.x, box.y, box.width, box.height],
         "patches": 0,
         "dropped": {},
+        "patch_verdicts": {},
         "files": [],
         "seed": result.config.seed,
         "colour_policy": COLOUR_POLICY,

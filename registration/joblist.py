@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +50,12 @@ class JobRow:
 
 
 def reasons_text(job: Job) -> str:
-    return " ".join(reason["message"] for reason in getattr(job, "reasons", []))
+    return in_print(" ".join(reason["message"] for reason in getattr(job, "reasons", [])))
+
+
+def in_print(text: str) -> str:
+    """The engine writes um, which every terminal shows; a page writes µm."""
+    return re.sub(r"\bum\b", "µm", text)
 
 
 def job_row(job: Job) -> JobRow:

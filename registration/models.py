@@ -163,6 +163,7 @@ class Archive(Job):
     sha256 = models.CharField(max_length=64, blank=True)
     patches = models.PositiveIntegerField(null=True)
     dropped = models.JSONField(default=dict)  # reason -> count
+    verdicts = models.JSONField(default=dict)  # verdict -> count of the patches written
 
     objects = OwnedQuerySet["Archive"].as_manager()
 

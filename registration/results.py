@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from registration.engine.config import METHODS
 from registration.errormaps import PICTURE, um_of
-from registration.joblist import VERDICTS
+from registration.joblist import VERDICTS, in_print
 from registration.models import Frame, PairAlignment, Registration, Verdict
 from registration.regions import slide_of
 from registration.sections import disagreement, stated_section
@@ -37,8 +37,8 @@ class ResultFacts:
     """verdict : sign and word. advice : what it means. numbers : label and value with unit, for the region.
 
     held_out : the error at held-out matches in words, or "". top : what the map's brightest colour stands
-    for, "" without a map. message, disagreement : of the sections. guided : landmarks and exclusions
-    in words. box : x, y, width, height on the slide that carries the grid.
+    for, "" without a map. reasons : sentences. message, disagreement : of the sections. guided : landmarks
+    and exclusions in words. box : x, y, width, height on the slide that carries the grid.
     """
 
     verdict: str
@@ -46,6 +46,7 @@ class ResultFacts:
     numbers: tuple[tuple[str, str], ...]
     held_out: str
     top: str
+    reasons: tuple[str, ...]
     message: str
     disagreement: str
     method: str
@@ -66,7 +67,8 @@ def result_facts(registration: Registration) -> ResultFacts:
         numbers=_numbers(metrics),
         held_out=_spread_words(metrics, "error"),
         top=_top(metrics.get("error_map")),
-        message="" if section is None else section["message"],
+        reasons=tuple(in_print(reason["message"]) for reason in registration.reasons),
+        message="" if section is None else in_print(section["message"]),
         disagreement=disagreement(section),
         method=METHODS.get(registration.method, ""),
         guided=_guided(registration.alignment),

@@ -70,12 +70,13 @@ class ArchiveSerializer(JobSerializer):
     route = "archive-api"
     download_url = serializers.SerializerMethodField()
     dropped = serializers.DictField(child=serializers.IntegerField(), read_only=True)
+    verdicts = serializers.DictField(child=serializers.IntegerField(), read_only=True)
 
     class Meta:
         model = Archive
         fields = [
             *JOB_FIELDS, "registration", "layout", "patch_size", "override_note", "patches", "dropped",
-            "size_bytes", "sha256", "download_url",
+            "verdicts", "size_bytes", "sha256", "download_url",
         ]  # fmt: skip
         read_only_fields = fields
 

@@ -122,6 +122,7 @@ def export_archive(job: Archive, on_progress: OnProgress) -> Outcome:
             "sha256": report.sha256,
             "patches": report.patches,
             "dropped": report.dropped,
+            "verdicts": report.record["patch_verdicts"],
         }
     )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from registration.engine.geometry import Points
 from registration.engine.patches import Patch
+from registration.engine.result import Level
 from registration.errormaps import um_of
 
 _COLUMNS = (
@@ -62,6 +63,12 @@ def manifest_row(
     place = (patch.stem, patch.col, patch.row, box.x, box.y, box.width, box.height)
     expected = "" if trust.expected_px is None else f"{trust.expected_px * (um_of(um_per_px) or 1.0):.3f}"
     return (*place, *corners, resolution, f"{tissue:.4f}", expected, trust.verdict)
+
+
+def verdict_counts(rows: Iterable[Row]) -> dict[str, int]:
+    """verdict -> rows, in the order good, check, refused; what does not occur is not in it."""
+    found = [row[-1] for row in rows]
+    return {level.value: found.count(level.value) for level in Level if level.value in found}
 
 
 def manifest_csv(rows: Iterable[Row], um_per_px: tuple[float, float] | None) -> bytes:

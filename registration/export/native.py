@@ -16,7 +16,7 @@ from registration.engine.result import Level, OnProgress
 from registration.engine.tissue import tissue_fraction
 from registration.errormaps import um_of
 from registration.export.blocks import blocks, cut, in_order
-from registration.export.manifest import Row, Trust, manifest_csv, manifest_row
+from registration.export.manifest import Row, Trust, manifest_csv, manifest_row, verdict_counts
 from registration.export.pictures import jpeg, png, preview_pair, side_by_side
 from registration.export.request import ExportRequest, Outcome
 from registration.export.sinks import Sink
@@ -52,6 +52,7 @@ def write_native(sink: Sink, request: ExportRequest, on_progress: OnProgress) ->
             _store(sink, request, pair, outcome, rows)
         on_progress("export", 100 * done // len(groups))
     outcome.patches = len(rows)
+    outcome.verdicts = verdict_counts(rows)
     sink.write("manifest.csv", manifest_csv(rows, request.fixed.source.um_per_px))
     sink.write("roi.geojson", roi_geojson(request))
     pictures = preview_pair(
@@ -135,6 +136,7 @@ def _readme(request: ExportRequest, outcome: Outcome) -> bytes:
     fixed, moving = request.fixed, request.moving
     box = request.box
     dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(outcome.dropped.items())) or "none"
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in outcome.verdicts.items()) or "none"
     return f"""Aligned patch pairs
 
 {fixed.stain}/<stem>.png and {moving.stain}/<stem>.png show the same tissue, pixel for pixel.
@@ -142,7 +144,7 @@ The patches of {fixed.stain}/ are the slide's own pixels; those of {moving.stain
 through transform.json.
 
 Region    x {box.x}, y {box.y}, {box.width} x {box.height} level-0 px of the {fixed.stain} slide
-Patches   {outcome.patches} of {request.patch_size} px; left out: {dropped}
+Patches   {outcome.patches} of {request.patch_size} px ({verdicts}); left out: {dropped}
 Verdict   {request.record["verdict"]} (reasons and error figures are in run.json)
 
 manifest.csv    one row a pair: its place on both slides (level-0 px, corner-based);

@@ -33,10 +33,13 @@ class ExportRequest:
 
 @dataclass
 class Outcome:
-    """What a layout did. patches : pairs written. dropped : reason -> pairs."""
+    """What a layout did. patches : pairs written. dropped : reason -> pairs. verdicts : verdict -> pairs
+    written, {} for a layout that does not judge them.
+    """
 
     patches: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
+    verdicts: dict[str, int] = field(default_factory=dict)
 
     def drop(self, reason: str) -> None:
         self.dropped[reason] = self.dropped.get(reason, 0) + 1

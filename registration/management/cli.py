@@ -183,6 +183,9 @@ def _summary(record: dict[str, Any]) -> Iterator[str]:
     if record["patches"] or record["dropped"]:
         dropped = ", ".join(f"{count} {reason}" for reason, count in record["dropped"].items())
         yield f"Patch pairs: {record['patches']} written; left out: {dropped or 'none'}"
+    if record["patch_verdicts"]:
+        counts = (f"{count} {verdict}" for verdict, count in record["patch_verdicts"].items())
+        yield f"By their expected errors: {', '.join(counts)}"
     yield f"Transform: {record['transform']}"
 
 

@@ -11,6 +11,11 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.AddField(
+            model_name='archive',
+            name='verdicts',
+            field=models.JSONField(default=dict),
+        ),
+        migrations.AddField(
             model_name='pairalignment',
             name='exclude_he',
             field=models.JSONField(default=list),

@@ -1,7 +1,7 @@
 /** The pair's slide-level alignment: follows the running one, tells its transform, asks for another. */
 
 import { all, post } from "./api.js";
-import { attempt, element } from "./dom.js";
+import { attempt, element, inPrint } from "./dom.js";
 import { errorText, isLive, newCard, verdictText } from "./job.js";
 
 export class Alignment {
@@ -39,7 +39,7 @@ export class Alignment {
 
   summary(newest) {
     const { verdict, reasons } = newest;
-    const title = reasons.map(({ message }) => message).join(" ");
+    const title = inPrint(reasons.map(({ message }) => message).join(" "));
     const words = element("strong", { dataset: { verdict }, title }, verdictText(verdict) || "Aligned");
     const numbers = element("span", { className: "muted numbers-line" }, errorText(newest));
     return ["Alignment ", words, " ", numbers];
@@ -57,7 +57,7 @@ export class Alignment {
   }
 
   explain({ status, error, reasons }) {
-    const why = error || reasons.map(({ message }) => message).join(" ");
+    const why = error || inPrint(reasons.map(({ message }) => message).join(" "));
     const what = { failed: "Alignment failed.", cancelled: "Alignment was cancelled.", refused: "✕ Alignment refused." };
     return `${what[status]} ${why} The panes move on their own until the slides are aligned.`;
   }

@@ -40,4 +40,7 @@ export async function attempt(action) {
   }
 }
 
+/** The engine writes um, which every terminal shows; a page writes µm. */
+export const inPrint = (text) => text.replace(/\bum\b/g, "µm");
+
 export const whole = (number) => Math.round(number).toLocaleString("en");

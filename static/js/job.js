@@ -1,7 +1,7 @@
 /** A card of one background job (templates/parts/job.html): polls it while it is alive, cancels, retries. */
 
 import { get, post } from "./api.js";
-import { attempt } from "./dom.js";
+import { attempt, inPrint } from "./dom.js";
 
 const POLL_MS = 1000;
 const SIGNS = { good: "✓ Good", check: "! Check", refused: "✕ Refused" };
@@ -35,7 +35,7 @@ export class JobCard {
     this.part("progress").value = job.percent;
     this.part("stage").textContent = live ? stageText(job) : errorText(job);
     const reasons = (job.reasons ?? []).map(({ message }) => message);
-    this.part("error").textContent = job.error || reasons.join(" ");
+    this.part("error").textContent = job.error || inPrint(reasons.join(" "));
     const cancel = this.node.querySelector("[data-do=cancel]");
     cancel.disabled = Boolean(job.cancel_requested);
     cancel.textContent = job.cancel_requested ? "Cancelling…" : "Cancel";

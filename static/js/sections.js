@@ -1,7 +1,7 @@
 /** Before anything is run: how the two sections seem to have been made, and which accuracy that allows. */
 
 import { patch } from "./api.js";
-import { attempt, element } from "./dom.js";
+import { attempt, element, inPrint } from "./dom.js";
 
 const KINDS = { same: "one section, stained twice", consecutive: "consecutive sections" };
 
@@ -21,7 +21,7 @@ export class Sections {
 
   facts(section) {
     const found = section ? foundText(section) : "not known before the slides are aligned";
-    const accuracy = element("p", { className: "accuracy" }, section?.message || "");
+    const accuracy = element("p", { className: "accuracy" }, inPrint(section?.message ?? ""));
     return [
       ...(section?.message ? [accuracy] : []),
       element("p", { className: "small" }, "Found: ", element("strong", {}, found)),

@@ -96,7 +96,7 @@ def test_the_possible_accuracy_is_said_before_anything_is_run(workspace: Page) -
     expect(possible.get_by_role("alert")).to_have_count(0)
     PairAlignment.objects.update(section=FOUND)
     workspace.reload()
-    expect(possible).to_contain_text("region-level accuracy, about 8 um")
+    expect(possible).to_contain_text("region-level accuracy, about 8 µm")
     expect(possible).to_contain_text("consecutive sections (12 % of the cells agree)")
     expect(possible.get_by_role("alert")).to_contain_text("consecutive sections")
     possible.get_by_role("button", name="Declare as consecutive sections").click()

@@ -34,6 +34,7 @@ JSON_KEYS |= {
     "roi",
     "patches",
     "dropped",
+    "patch_verdicts",
     "files",
 }
 ONLY_RUN_KEYS = {"seed", "colour_policy", "alignment_version", "software"}

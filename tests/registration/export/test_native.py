@@ -29,7 +29,7 @@ CORNERS = [f"moving_{axis}{corner}" for corner in (1, 2, 3, 4) for axis in "xy"]
 MANIFEST = [*PLACE, *CORNERS, "um_per_px", "tissue_fraction", "expected_error_um", "verdict"]
 JSON = ["verdict", "reasons", "method", "transform", "error_px", "error_um", "expected_error_px"]
 JSON += ["expected_error_um", "section", "seconds", "residual_px", "engine_version"]
-JSON += ["config", "config_hash", "fixed", "moving", "roi", "patches", "dropped", "files"]
+JSON += ["config", "config_hash", "fixed", "moving", "roi", "patches", "dropped", "patch_verdicts", "files"]
 RUN = [*JSON, "seed", "colour_policy", "alignment_version", "software"]
 
 
@@ -181,6 +181,8 @@ def test_run_json_has_exactly_the_documented_keys(exported: tuple[Path, ExportRe
     assert run == json.loads(json.dumps(report.record))
     assert (run["patches"], run["dropped"]) == (report.patches, report.dropped)
     assert run["files"] == list(report.files)
+    found = [row["verdict"] for row in rows(folder)]
+    assert run["patch_verdicts"] == {verdict: found.count(verdict) for verdict in ("good", "check")}
     assert run["roi"] == [BOX.x, BOX.y, BOX.width, BOX.height]
     assert run["seconds"] == {"coarse": 1.25, "level 0": 0.5}
     assert run["error_um"] == {"median": 0.125, "p90": 0.25}
