@@ -16,6 +16,8 @@ from registration.engine.result import RegistrationResult
 from registration.engine.transforms.base import Transform
 
 IDENTITY = "identity"
+#: Of the slides of a region that starts from a given transform.
+NOT_LOOKED_AT = "not looked at"
 PEERS = ("sift", "elastix", "roialign")
 #: The peer's own stages; our check of its answer is not counted against it.
 PEER_STAGES = ("reading the region", "reading the twin region", "matching keypoints")
@@ -86,7 +88,7 @@ def _region(case: Case, config: RegistrationConfig) -> Answer:
     seconds = time.perf_counter() - aligned
     if config.method == "roialign":
         seconds = sum(stage.seconds for stage in result.stages if stage.name in PEER_STAGES)
-    section = None if slides is None else _section(slides)
+    section = NOT_LOOKED_AT if slides is None else _section(slides)
     reading = clock.seconds - read
     return Answer(
         result.transform, seconds, result, reading=reading, align_seconds=align_seconds, section=section

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from benchmarks.figures import Figures
+from benchmarks.methods import NOT_LOOKED_AT
 from benchmarks.sums import (
     WRONG,
     Runs,
@@ -52,7 +53,9 @@ def sections(every: Mapping[str, Measured]) -> Table:
             run
             for measured in every.values()
             for run in measured.get(OURS, {}).values()
-            if run.get("same_section") is same and run.get("verdict") != "refused"
+            if run.get("same_section") is same
+            and run.get("verdict") != "refused"
+            and run.get("section") != NOT_LOOKED_AT
         ]
         said = Counter(run.get("section") for run in runs)
         counts = [str(said[kind]) for kind in ("same", "consecutive", "unknown", None)]
