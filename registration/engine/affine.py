@@ -27,7 +27,7 @@ from registration.engine.features import Overview
 from registration.engine.geometry import Points, Size
 from registration.engine.landmarkfit import rescaled, residuals, rows
 from registration.engine.matrices import Matrix, between_scales, corner_based, singular_values
-from registration.engine.overviews import QUARTER, THUMB, Levels
+from registration.engine.overviews import QUARTER, Levels
 from registration.engine.robust import MATCHES_NEEDED, Model, Weights, robust_fit
 from registration.engine.stages import Tick, no_tick
 
@@ -81,16 +81,15 @@ class AffineFit:
 def choose(
     fixed: Levels, moving: Levels, starts: Sequence[Matrix], rules: Rules, tick: Tick = no_tick
 ) -> AffineFit:
-    """The start that free peaks favour, refined. starts : px of the thumbs. Never fails; see `judged`."""
-    ratio = THUMB / QUARTER
+    """The start that free peaks favour, refined; never fails. starts : px of the full overviews."""
     small, medium = rules.coarser(QUARTER), rules.coarser(2)
     tried: list[_Tried] = []
     again: list[_Tried] = []
     with ThreadPoolExecutor(_THREADS) as pool:
-        finer = [between_scales(start, ratio, ratio) for start in starts]
-        for one in pool.map(lambda start: _refined(fixed.quarter, moving.quarter, start, small), finer):
+        coarse = [between_scales(start, 1 / QUARTER, 1 / QUARTER) for start in starts]
+        for one in pool.map(lambda start: _refined(fixed.quarter, moving.quarter, start, small), coarse):
             tried.append(one)
-            tick(0.7 * len(tried) / len(finer))
+            tick(0.7 * len(tried) / len(coarse))
         tried.sort(key=lambda one: -_rank(one, small, fixed.quarter))
         best = [between_scales(one.matrix, 2, 2) for one in tried[:_JUDGED_AGAIN]]
         again += pool.map(lambda start: _judged_again(fixed.half, moving.half, start, medium), best)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from registration.engine.features import Overview, read_overview, reduced
 from registration.engine.inputs import mean_um
+from registration.engine.matrices import Matrix, scaling, shift
 from registration.engine.source import PixelSource
 
 #: The overview of the larger slide may have this many times the wanted side.
@@ -17,17 +20,29 @@ _LONGEST = 3.0
 _ENLARGED = 4.0
 
 
+#: Square root of the scene's area in the images that the coarse search runs on, px.
+_SEARCHED = 61
+_REDUCTIONS = (4, 14)
+#: Square root of the area around the scene in those images, px: where it is scattered it is seen less finely.
+_LARGEST_THUMB = 92
+QUARTER = 4
+
+
 @dataclass(frozen=True)
 class Levels:
-    """One slide at about 860, 430, 215 and 61 px (square root of the area)."""
+    """One slide at about 860, 430 and 215 px (square root of the area)."""
 
     full: Overview
     half: Overview
     quarter: Overview
-    thumb: Overview
 
 
-QUARTER, THUMB = 4, 14
+@dataclass(frozen=True)
+class Thumb:
+    """The part of a slide that shows anything, small. full_from_thumb : px of it to those of the overview."""
+
+    image: Overview
+    full_from_thumb: Matrix
 
 
 def downsamples(fixed: PixelSource, moving: PixelSource, side: int) -> tuple[float, float]:
@@ -50,4 +65,30 @@ def downsamples(fixed: PixelSource, moving: PixelSource, side: int) -> tuple[flo
 
 def read_levels(source: PixelSource, downsample: float) -> Levels:
     full = read_overview(source, downsample)
-    return Levels(full, reduced(full, 2), reduced(full, QUARTER), reduced(full, THUMB))
+    return Levels(full, reduced(full, 2), reduced(full, QUARTER))
+
+
+def thumbs(fixed: Overview, moving: Overview) -> tuple[Thumb, Thumb]:
+    """Both slides' scenes at one scale, about _SEARCHED px a side: a large canvas does not make them tiny."""
+    scenes = [_scene(image) for image in (fixed, moving)]
+    seen = _mean_side(*(float(image.mask.sum()) for image in (fixed, moving))) / _SEARCHED
+    around = _mean_side(*(float(part.feature.size) for part, _ in scenes)) / _LARGEST_THUMB
+    smallest, largest = _REDUCTIONS
+    factor = min(largest, max(smallest, round(max(seen, around))))
+    thumb_f, thumb_m = (Thumb(reduced(part, factor), start @ scaling(factor)) for part, start in scenes)
+    return thumb_f, thumb_m
+
+
+def _mean_side(first: float, second: float) -> float:
+    """Of a square of the geometric mean of two areas."""
+    return math.sqrt(math.sqrt(max(1.0, first) * max(1.0, second)))
+
+
+def _scene(image: Overview) -> tuple[Overview, Matrix]:
+    """The part of the image around all scene, and the way from its px to the image's."""
+    rows, columns = (np.flatnonzero(image.mask.any(axis=axis)) for axis in (1, 0))
+    if len(rows) == 0:
+        return image, shift(0, 0)
+    part = (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
+    cut = replace(image, feature=image.feature[part], mask=image.mask[part], inside=image.inside[part])
+    return cut, shift(int(columns[0]), int(rows[0]))

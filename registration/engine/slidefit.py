@@ -14,14 +14,15 @@ from registration.engine.config import RegistrationConfig
 from registration.engine.config.slides import SlideConfig
 from registration.engine.constraints import NO_CONSTRAINTS, Constraints, Landmarks
 from registration.engine.features import Overview
+from registration.engine.geometry import Points
 from registration.engine.inputs import frame, scale_known
 from registration.engine.landmarkfit import rescaled, residuals, starts
 from registration.engine.matrices import Matrix, apply, between_scales
-from registration.engine.overviews import THUMB, Levels, downsamples, read_levels
+from registration.engine.overviews import Levels, downsamples, read_levels, thumbs
 from registration.engine.quality import SlideEvidence, spread
 from registration.engine.report.stage_pictures import show_search, show_slides
 from registration.engine.result import Spread
-from registration.engine.source import PixelSource
+from registration.engine.source import Mask, PixelSource
 from registration.engine.stages import Stages, Tick, no_tick
 from registration.engine.transforms import AffineTransform
 
@@ -29,6 +30,8 @@ from registration.engine.transforms import AffineTransform
 _NEAR = 6.0
 #: The share of a search's time that finding candidates takes.
 _SEARCHING = 0.4
+#: Points a side that are sent there and back, and the fewest on both scenes that tell anything.
+_GRID, _FEWEST = 24, 12
 
 
 @dataclass(frozen=True)
@@ -66,10 +69,12 @@ class _Search:
         )
 
     def proposals(self, tick: Tick = no_tick) -> list[Matrix]:
-        """Where the search begins, px of the thumbs: what the landmarks say, and the coarse candidates."""
-        found = [between_scales(start, 1 / THUMB, 1 / THUMB) for start in starts(self._marks, self._limits)]
-        images = self.fixed.thumb, self.moving.thumb
-        return found + [each.matrix for each in candidates(*images, self._scales, self.config, tick)]
+        """Where one may lie on the other: moving_from_fixed, px of the full overviews."""
+        thumb_f, thumb_m = thumbs(self.fixed.full, self.moving.full)
+        found = candidates(thumb_f.image, thumb_m.image, self._scales, self.config, tick)
+        to_thumb = np.asarray(np.linalg.inv(thumb_f.full_from_thumb), np.float64)
+        placed = [thumb_m.full_from_thumb @ each.matrix @ to_thumb for each in found]
+        return starts(self._marks, self._limits) + placed
 
     @property
     def _scales(self) -> tuple[float, ...]:
@@ -122,9 +127,8 @@ def fit_slides(
     affine = AffineTransform(
         between_scales(there.matrix, *factors), frame("fixed", fixed), frame("moving", moving)
     )
-    evidence = SlideEvidence(
-        there.judged.z, there.judged.share, there.judged.blocks, inconsistency(first, there, back)
-    )
+    apart = inconsistency(first.full, second.full, there.matrix, back.matrix)
+    evidence = SlideEvidence(there.judged.z, there.judged.share, there.judged.blocks, apart)
     landmark_px = residuals(constraints.landmarks, affine.matrix)
     fit = SlideFit(affine, evidence, error, there.matrix, (first.full, second.full), landmark_px)
     show_search(stages.recorder, first, second, search.proposals)
@@ -132,13 +136,29 @@ def fit_slides(
     return fit
 
 
-def inconsistency(fixed: Levels, there: AffineFit, back: AffineFit) -> float:
-    """Median distance of points that went there and back, as a share of the fixed image's diagonal."""
-    rows, columns = fixed.full.shape
-    xs, ys = np.meshgrid(np.linspace(0, columns, 9), np.linspace(0, rows, 9))
-    points = np.stack((xs, ys), axis=-1).reshape(-1, 2)
-    returned = apply(back.matrix, apply(there.matrix, points))
-    return float(np.median(np.linalg.norm(returned - points, axis=1))) / math.hypot(rows, columns)
+def inconsistency(fixed: Overview, moving: Overview, there: Matrix, back: Matrix) -> float:
+    """Median distance of points that went there and back, as a share of the fixed image's diagonal.
+
+    Of points that lie on the scene of both slides where there are such: beyond it nothing holds the maps.
+    """
+    rows, columns = fixed.shape
+    xs, ys = (np.linspace(0, side, _GRID, endpoint=False) + side / (2 * _GRID) for side in (columns, rows))
+    points = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
+    mapped = apply(there, points)
+    common = _on(fixed.mask, points) & _on(moving.mask, mapped)
+    if common.sum() < _FEWEST:
+        common[:] = True
+    gaps = np.linalg.norm(apply(back, mapped[common]) - points[common], axis=1)
+    return float(np.median(gaps)) / math.hypot(rows, columns)
+
+
+def _on(mask: Mask, points: Points) -> Mask:
+    """Which of the points (N, 2), corner-based px, lie where the mask is set."""
+    columns, rows = np.floor(points).astype(int).T
+    inside = (rows >= 0) & (columns >= 0) & (rows < mask.shape[0]) & (columns < mask.shape[1])
+    found: Mask = np.zeros(len(points), np.bool_)
+    found[inside] = mask[rows[inside], columns[inside]]
+    return found
 
 
 def _error(fixed: Levels, moving: Levels, fit: AffineFit) -> Spread | None:

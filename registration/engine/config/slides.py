@@ -23,7 +23,7 @@ class SlideConfig:
     smallest_overlap: float = 0.22
     candidates_per_cue: int = 4
     scale_range: tuple[float, float] = (0.5, 2.0)
-    scale_steps: int = 7
+    scale_steps: int = 11
     stretch_range: tuple[float, float] = (0.7, 1.4)
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from registration.engine.affine import held_out_blocks
 from registration.engine.geometry import Box, Frame, Size
 from registration.engine.matrices import between_scales
-from registration.engine.overviews import QUARTER, THUMB
+from registration.engine.overviews import QUARTER
 from registration.engine.region import COARSEST, warped
 from registration.engine.report import draw, slide_pictures
 from registration.engine.report.cell_pictures import cell_evidence
@@ -45,13 +45,14 @@ _NEAR_PX = 4.0  # of the image compared
 def show_search(
     recorder: Recorder, fixed: Levels, moving: Levels, proposals: Callable[[], Sequence[Matrix]]
 ) -> None:
-    """proposals : searches again, for the picture; moving_from_fixed, px of the thumbs."""
-    ratio = THUMB / QUARTER
+    """proposals : searches again, for the picture; moving_from_fixed, px of the full overviews."""
     recorder.picture(
         SLIDES,
         "Candidates",
         lambda: slide_pictures.candidates(
-            fixed.quarter, moving.quarter, [between_scales(each, ratio, ratio) for each in proposals()]
+            fixed.quarter,
+            moving.quarter,
+            [between_scales(each, 1 / QUARTER, 1 / QUARTER) for each in proposals()],
         ),
         f"The places that the coarse search proposes, to be refined and judged. {_FUSED}",
     )
