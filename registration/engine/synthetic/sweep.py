@@ -172,7 +172,8 @@ def _turned(plan: _Plan, material: Material) -> WarpedSource:
 
 
 def _photographed(plan: _Plan, material: Material, shown: _Shown) -> Case:
-    moving = developed(shown.moving, noise=plan.noise, jpeg=plan.jpeg, seed=plan.seed)
+    camera = replace(shown.moving, noise=plan.noise, seed=plan.seed)
+    moving = developed(camera, jpeg=plan.jpeg)
     fixed = developed(shown.fixed)
     name = f"{material.name}, {plan}, overlap {shown.overlap:.2f}"
     group = "same section" if material.same_section else "consecutive"

@@ -65,6 +65,8 @@ class WarpedSource:
     look: Look | None = None
     filling: Filling | None = None
     window: Box | None = None
+    noise: float = 0.0
+    seed: int = 0
 
     @property
     def width(self) -> int:
@@ -97,7 +99,7 @@ class WarpedSource:
 
     def _whole_px(self, x: float, y: float, columns: int, rows: int) -> tuple[float, float] | None:
         """Where to read `source` itself: where its px are shown as they are, and nothing else."""
-        if self.look is not None or not isinstance(self.source_from_shown, AffineTransform):
+        if self.look is not None or self.noise or not isinstance(self.source_from_shown, AffineTransform):
             return None
         matrix = self.source_from_shown.matrix
         start = matrix[:2, 2] + (x, y)
@@ -131,12 +133,16 @@ class WarpedSource:
         self, rgb: Rgb, known: Mask, inside: Mask, corner: tuple[int, int], downsample: float
     ) -> tuple[Rgb, Mask]:
         shown = self.look(rgb) if self.look and known.any() else rgb
+        rows, columns = known.shape
+        if self.noise:
+            camera = Filling((128, 128, 128), self.noise, self.seed + 1)
+            grain = camera.pixels(*corner, columns, rows, downsample)
+            shown = np.asarray(cv2.addWeighted(shown, 1, grain, 1, -128), np.uint8)
         if known.all():
             return shown, known
         shown[~known] = 255
         if self.filling is None:
             return shown, known
-        rows, columns = known.shape
         empty = inside & ~known
         shown[empty] = self.filling.pixels(*corner, columns, rows, downsample)[empty]
         return shown, inside
