@@ -49,6 +49,9 @@ def test_from_two_slides_to_aligned_patch_pairs(
 
     expect(page.locator(".verdict-word")).to_have_text("✓ Good")
     expect(page.locator(".numbers")).to_contain_text("µm")
+    expect(page.get_by_role("link", name="Download the zip")).to_be_visible(
+        timeout=JOB_MS
+    )  # loaded anew by then
     both_stains_are_shown(page)
     page.get_by_role("button", name="Accept").click()
     expect(page.locator(".review")).to_contain_text("✓ Accepted by pathologist")
