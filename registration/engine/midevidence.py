@@ -1,7 +1,8 @@
 """Whether a mid-scale field is better than what it started from, by blocks that it was not fitted to.
 
-The free peaks of blocks of plain density (not of the channels that are fitted), each compared with a field
-that was fitted without the matches around that block. No similarity decides anything: only where peaks lie.
+The free peaks of blocks on a grid of their own, each looked for without regard to its neighbours and compared
+with a field that was fitted without the matches around it. No similarity decides anything: only where the
+peaks lie.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from numpy.typing import NDArray
 from registration.engine.features import Feature
 from registration.engine.geometry import Points
 from registration.engine.matrices import Matrix
-from registration.engine.midfeatures import MidImage, plain, pulled
+from registration.engine.midfeatures import MidImage, channels, pulled
 from registration.engine.midmatch import Lattice, Peaks, score_volume, strongest
 from registration.engine.nonrigid import Grid, Nodes
 
 #: Blocks that judge, and the squares of the checkerboard whose middles they are, px.
-TILE, SQUARE = 48, 80
+TILE, SQUARE = 64, 96
 #: Searched to each side, and how near a peak must be to agree, px.
-_REACH, TOLERANCE = 20, 5.0
+_REACH, TOLERANCE = 24, 6.0
 #: The field must win more often than it loses by so many standard deviations.
 _CLEARLY = 2.5
 
@@ -95,10 +96,10 @@ def held_out(
     and without the odd ones'. Returns the blocks, and how many were won and lost.
     """
     start, nodes = fields
-    view = plain(images[0])
+    view = channels(images[0])
     from_start = pulled(images[1], moving_from_fixed, (grid, start), images[0].shape, 1, _REACH)
     from_field = pulled(images[1], moving_from_fixed, (grid, nodes), images[0].shape, 1, _REACH)
-    seen = plain(from_start), plain(from_field)
+    seen = channels(from_start), channels(from_field)
     parts = []
     for phase, pair in enumerate(halves):
         lattice = Lattice(TILE, SQUARE, SQUARE / 2 * (1 + phase))

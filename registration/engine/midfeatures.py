@@ -20,7 +20,7 @@ from registration.engine.resample import sample
 from registration.engine.source import Mask
 
 #: Gaussians, px: of the gradient, of the tensor, of the energy it is divided by, of the local contrast.
-_GRADIENT, _TENSOR, _ENERGY, _CONTRAST = 1.5, 3.0, 8.0, 16.0
+_GRADIENT, _TENSOR, _ENERGY, _CONTRAST = 1.0, 2.0, 8.0, 16.0
 #: Shares of the mean energy and of the mean contrast that keep empty places from being blown up.
 _LITTLE_ENERGY, _LITTLE_CONTRAST = 0.1, 0.2
 
@@ -60,12 +60,6 @@ def channels(image: MidImage) -> Feature:
     contrast = _local_contrast(image.feature, known)
     stacked = np.dstack((oriented, contrast)) * known[..., None]
     return np.ascontiguousarray(stacked, np.float32)
-
-
-def plain(image: MidImage) -> Feature:
-    """(rows, cols) float32: density less its surroundings' mean, 0 where the mask is not set; to judge by."""
-    high = image.feature - _blurred(image.feature, _CONTRAST)
-    return np.asarray(high * image.mask, np.float32)
 
 
 def pulled(

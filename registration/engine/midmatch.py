@@ -31,9 +31,8 @@ class Lattice:
     first: float
 
     @classmethod
-    def thirds(cls, tile: int) -> Lattice:
-        """A third of a tile apart, so that the squares of `stride` about the middles cover the image."""
-        stride = round(tile / 3)
+    def covering(cls, tile: int, stride: int) -> Lattice:
+        """The squares of `stride` about the middles cover the image."""
         return cls(tile, stride, stride / 2)
 
     def middles(self, length: int) -> NDArray[np.float64]:
@@ -45,18 +44,16 @@ class Lattice:
 
 @dataclass(frozen=True)
 class Volume:
-    """scores : (rows, cols, side, side) float32, correlation of each block at each shift, side = 2 reach + 1.
+    """scores : (rows, cols, side, side) float32, correlation of each block at each shift.
 
-    usable : (rows, cols) bool, the blocks with enough scene and structure.
+    The shifts lie `pitch` px apart, the middle one is none. usable : (rows, cols) bool, the
+    blocks with enough scene and structure.
     """
 
     scores: Values
     usable: Mask
     lattice: Lattice
-
-    @property
-    def reach(self) -> int:
-        return int(self.scores.shape[2] - 1) // 2
+    pitch: int = 1
 
     @property
     def apart(self) -> float:
@@ -67,17 +64,25 @@ class Volume:
 class Peaks:
     """shifts : (rows, cols, 2) float64, xy, px. height, gap : (rows, cols), of the best place, and its lead.
 
-    inner : (rows, cols) bool, peaks that do not lie on the border of the search.
+    inner : (rows, cols) bool, peaks that do not lie on the border of the search. place : (rows, cols, 2),
+    row and column of the best score.
     """
 
     shifts: NDArray[np.float64]
     height: Values
     gap: Values
     inner: Mask
+    place: NDArray[np.intp]
 
 
 def score_volume(
-    fixed: Feature, fixed_mask: Mask, moving: Feature, moving_mask: Mask, lattice: Lattice, reach: int
+    fixed: Feature,
+    fixed_mask: Mask,
+    moving: Feature,
+    moving_mask: Mask,
+    lattice: Lattice,
+    reach: int,
+    pitch: int = 1,
 ) -> Volume:
     """fixed : (rows, cols[, channels]) float32, 0 outside its mask; moving : `reach` px wider on each side.
 
@@ -88,24 +93,26 @@ def score_volume(
     other, other_known = _padded(moving, pad), _padded(moving_mask.astype(np.uint8), pad)
     tops, lefts = (lattice.corners(side) + pad for side in fixed_mask.shape)
     usable = _usable((wide, known, other_known), (tops, lefts), lattice.tile, reach)
-    side = 2 * reach + 1
+    side = 2 * (reach // pitch) + 1
     scores = np.full((len(tops), len(lefts), side, side), -1, np.float32)
+    kept = slice(reach % pitch, None, pitch)
     tile, window = lattice.tile, lattice.tile + 2 * reach
 
     def match_row(row: int) -> None:
         top = tops[row]
         for column in np.flatnonzero(usable[row]):
             left = lefts[column]
-            scores[row, column] = cv2.matchTemplate(
+            all_shifts = cv2.matchTemplate(
                 other[top : top + window, left : left + window],
                 wide[top : top + tile, left : left + tile],
                 cv2.TM_CCORR_NORMED,
             )
+            scores[row, column] = all_shifts[kept, kept]
 
     with ThreadPoolExecutor(_THREADS) as pool:
         list(pool.map(match_row, range(len(tops))))
     np.nan_to_num(scores, copy=False, nan=-1.0, posinf=-1.0, neginf=-1.0)
-    return Volume(scores, usable, lattice)
+    return Volume(scores, usable, lattice, pitch)
 
 
 def standardised(volume: Volume) -> Values:
@@ -116,19 +123,27 @@ def standardised(volume: Volume) -> Values:
     return np.where(volume.usable[..., None, None], (scores - mean) / deviation, 0).astype(np.float32)
 
 
-def nearer(scores: Values, expected: NDArray[np.float64], width: float) -> Values:
-    """Scores less |shift - expected|^2 / (2 width^2): a Gaussian prior about `expected` (rows, cols, 2)."""
-    reach = (scores.shape[2] - 1) // 2
-    steps = np.arange(-reach, reach + 1)
-    off_x = (steps - expected[..., 0, None]) ** 2 / (2 * width**2)
-    off_y = (steps - expected[..., 1, None]) ** 2 / (2 * width**2)
-    penalised = scores - off_x[:, :, None, :].astype(np.float32)
-    penalised -= off_y[:, :, :, None].astype(np.float32)
-    return penalised
+def agreed(scores: Values, step: float, jump: float) -> Values:
+    """Scores of each block's shifts together with what all blocks in its row and column make of them.
+
+    A neighbour's shift may differ at `step` for each px of |dx| + |dy|, and at no more than `jump`. Summed
+    over four directions by dynamic programming: Hirschmueller 2008, "Stereo processing by semi-global
+    matching and mutual information".
+    """
+    total = -3 * scores
+    for axis in (0, 1):
+        lines, sums = np.moveaxis(scores, axis, 0), np.moveaxis(total, axis, 0)
+        for order in (range(len(lines)), range(len(lines) - 1, -1, -1)):
+            told = np.zeros_like(lines[0])
+            for number in order:
+                believed = lines[number] + told
+                sums[number] += believed
+                told = _passed_on(believed, np.float32(step), np.float32(jump))
+    return total
 
 
-def strongest(scores: Values, apart: float) -> Peaks:
-    """The best place of each block to a fraction of a px, and its lead over all places further off."""
+def strongest(scores: Values, apart: float, pitch: int = 1) -> Peaks:
+    """The best shift of each block to a fraction of a px, and its lead over all more than `apart` px off."""
     rows, columns, side, _ = scores.shape
     flat = scores.reshape(-1, side, side)
     number = np.arange(len(flat))
@@ -142,51 +157,31 @@ def strongest(scores: Values, apart: float) -> Peaks:
     x, y = np.where(inner, x, column), np.where(inner, y, row)
     steps = np.arange(side)
     near_row = (steps[None, :, None] - row[:, None, None]) ** 2
-    near = near_row + (steps[None, None, :] - column[:, None, None]) ** 2 <= apart**2
+    near = near_row + (steps[None, None, :] - column[:, None, None]) ** 2 <= (apart / pitch) ** 2
     second = np.where(near, -np.inf, flat).reshape(len(flat), side * side).max(axis=1)
-    shifts = np.stack((x, y), axis=-1) - (side - 1) // 2
+    shifts = (np.stack((x, y), axis=-1) - (side - 1) // 2) * pitch
     shape = (rows, columns)
-    gap = best - second
-    return Peaks(shifts.reshape(*shape, 2), best.reshape(shape), gap.reshape(shape), inner.reshape(shape))
+    return Peaks(
+        shifts.reshape(*shape, 2),
+        best.reshape(shape),
+        (best - second).reshape(shape),
+        inner.reshape(shape),
+        np.stack((row, column), axis=-1).reshape(*shape, 2),
+    )
 
 
-def backward(volume: Volume) -> Values:
-    """Scores of the moving image's blocks in the fixed image, read off the same comparison.
-
-    That of the moving block at y with the fixed one at y - d is what the fixed block there scored at d;
-    between the blocks' middles it is interpolated.
-    """
-    scores = np.where(volume.usable[..., None, None], volume.scores, -1)
-    side = scores.shape[2]
-    out = np.empty_like(scores)
-    for row in range(side):
-        for column in range(side):
-            by = [(place - volume.reach) / volume.lattice.stride for place in (column, row)]
-            out[:, :, row, column] = _moved(scores[:, :, row, column], by)
-    return out
-
-
-def disagreement(volume: Volume, shifts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(rows, cols): how far from its start a peak comes back when looked for from the other side, px."""
-    back = strongest(backward(volume), volume.apart).shifts
-    rows, columns = shifts.shape[:2]
-    stride = volume.lattice.stride
-    there_x = np.rint(np.arange(columns)[None, :] + shifts[..., 0] / stride).astype(np.intp)
-    there_y = np.rint(np.arange(rows)[:, None] + shifts[..., 1] / stride).astype(np.intp)
-    found = back[np.clip(there_y, 0, rows - 1), np.clip(there_x, 0, columns - 1)]
-    return np.asarray(np.hypot(*np.moveaxis(found - shifts, -1, 0)), np.float64)
-
-
-def _moved(image: Values, by: list[float]) -> Values:
-    """out[y, x] = image[y - by[1], x - by[0]], linear, the edge's value outside."""
-    for axis, distance in ((1, by[0]), (0, by[1])):
-        length = image.shape[axis]
-        place = np.clip(np.arange(length) - distance, 0, length - 1)
-        lower = np.floor(place).astype(np.intp)
-        share = np.expand_dims((place - lower).astype(np.float32), 1 - axis)
-        upper = np.minimum(lower + 1, length - 1)
-        image = image.take(lower, axis) * (1 - share) + image.take(upper, axis) * share
-    return image
+def _passed_on(believed: Values, step: np.float32, jump: np.float32) -> Values:
+    """believed : (blocks, side, side). For each shift the best to come from, less its cost; the best is 0."""
+    best = believed.max(axis=(1, 2), keepdims=True)
+    told = believed.copy()
+    for axis in (1, 2):
+        along = np.moveaxis(told, axis, 0)
+        for place in range(1, len(along)):
+            np.maximum(along[place], along[place - 1] - step, out=along[place])
+        for place in range(len(along) - 2, -1, -1):
+            np.maximum(along[place], along[place + 1] - step, out=along[place])
+    passed: Values = np.maximum(told, best - jump) - best
+    return passed
 
 
 def _offset(before: Values, peak: Values, after: Values) -> NDArray[np.float64]:

@@ -2,9 +2,8 @@
 
 Block matching over a pyramid. In every pass the moving image is pulled through the field so far, its features
 are computed afterwards (so directions are those of the fixed frame), and the whole field is fitted anew to
-that pass's matches. Within a pass the peaks and the field are found in turn, each peak with a prior about the
-field (coupled convex optimisation: Steinbruecker, Pock and Cremers 2009, "Large displacement optical flow
-computation without warping").
+that pass's matches. Blocks choose their shifts together with their neighbours, not each on its own: tissue
+that looks alike everywhere (alveoli, fat, stroma) has many peaks of one height.
 """
 
 from __future__ import annotations
@@ -23,14 +22,12 @@ from registration.engine.midmatch import (
     Lattice,
     Peaks,
     Volume,
-    disagreement,
-    nearer,
+    agreed,
     score_volume,
     standardised,
     strongest,
 )
 from registration.engine.nonrigid import Grid, Matches, Nodes, Pins, fit_field, smallest_jacobian
-from registration.engine.robust import cauchy
 from registration.engine.stages import Tick, no_tick
 
 __all__ = ["MidFit", "MidImage", "fit_midscale", "mid_image"]
@@ -106,36 +103,28 @@ def _pass(
     """The field fitted to this pass's matches, and these as they were last chosen."""
     shape = level.fixed.shape
     image = pulled(level.moving, moving_from_fixed, (grid, nodes), shape, one.reduction, one.search)
-    volume = score_volume(
-        level.seen, level.fixed.mask, channels(image), image.mask, Lattice.thirds(one.tile), one.search
-    )
+    lattice = Lattice.covering(one.tile, one.stride)
+    seen = channels(image)
+    volume = score_volume(level.seen, level.fixed.mask, seen, image.mask, lattice, one.search, one.pitch)
     xs, ys = (volume.lattice.middles(side) * one.reduction for side in reversed(shape))
     xs, ys = xs[xs < (grid.columns - 2) * grid.spacing], ys[ys < (grid.rows - 2) * grid.spacing]
     before = grid.evaluate(nodes, xs, ys)
-    scores = standardised(volume)
-    fitted, matches = nodes, Matches(xs, ys, before, np.zeros(before.shape[:2]))
-    for width in config.priors:
-        expected = (grid.evaluate(fitted, xs, ys) - before) / one.reduction
-        preferred = nearer(scores, expected, width * one.search) if width else scores
-        peaks = strongest(preferred, volume.apart)
-        weight = _weight(volume, peaks, config, both_ways=not width)
-        matches = Matches(xs, ys, before + peaks.shifts * one.reduction, weight)
-        widest = (width or 1.0) * one.search * one.reduction
-        fitted = _fitted(grid, matches, fitted, widest, config, pins)
-    return fitted, matches
+    apart = volume.lattice.stride * one.reduction
+    scores = agreed(standardised(volume), config.step * one.reduction * one.pitch / apart, config.jump)
+    peaks = strongest(scores, volume.apart, one.pitch)
+    weight = _weight(volume, peaks, config.gap)
+    target = before + peaks.shifts * one.reduction * (weight / (weight + config.trust))[..., None]
+    matches = Matches(xs, ys, target, weight + config.trust)
+    return _fitted(grid, matches, nodes, one.search * one.reduction, config, pins), matches
 
 
-def _weight(volume: Volume, peaks: Peaks, config: MidscaleConfig, *, both_ways: bool) -> NDArray[np.float64]:
-    """Correlation x lead of the peak x agreement of both directions; 0 where nothing can be said."""
-    reach = volume.reach
-    column, row = (np.rint(peaks.shifts[..., axis]).astype(np.intp) + reach for axis in (0, 1))
+def _weight(volume: Volume, peaks: Peaks, gap: float) -> NDArray[np.float64]:
+    """Correlation x lead of the peak; 0 where nothing can be said."""
     rows, columns = np.indices(volume.usable.shape)
-    correlation = np.maximum(volume.scores[rows, columns, row, column], 0).astype(np.float64)
-    lead = np.clip(peaks.gap / config.gap, 0, 1)
-    weight = np.where(volume.usable & peaks.inner, correlation * lead, 0.0)
-    if both_ways:
-        weight = weight * cauchy(disagreement(volume, peaks.shifts), config.forward_backward_px)
-    return np.asarray(weight, np.float64)
+    chosen = volume.scores[rows, columns, peaks.place[..., 0], peaks.place[..., 1]]
+    correlation = np.maximum(chosen, 0).astype(np.float64)
+    lead = np.clip(peaks.gap / gap, 0, 1)
+    return np.where(volume.usable & peaks.inner, correlation * lead, 0.0)
 
 
 def _fitted(

@@ -9,38 +9,35 @@ from dataclasses import dataclass
 class MidPass:
     """One pass of the block pyramid.
 
-    reduction : whole factor by which both images are made smaller. tile, search : side of a block and reach
-    of its search to each side, px of the reduced image; blocks lie a third of a tile apart.
+    reduction : whole factor by which both images are made smaller. tile, stride, search : side of a block,
+    block to block, and reach of the search to each side, px of the reduced image. pitch : px from one shift
+    that is compared to the next.
     """
 
     reduction: int
     tile: int
+    stride: int
     search: int
+    pitch: int = 1
 
 
 @dataclass(frozen=True)
 class MidscaleConfig:
     """All lengths in px of the images compared (working px).
-
     node_spacing : of the field. bending : weight of the field's second differences. robust_px : residual at
-    which a match begins to lose weight. priors : within a pass, peaks are chosen again and again, each time
-    with a Gaussian prior about the field so far; its widths as shares of the search, 0 for no prior.
-    forward_backward_px : disagreement of the two directions at which a match has half its weight.
-    gap : lead of the peak over the next one, in standard deviations of the scores, that is worth full weight.
-    smallest_jacobian : a field that shrinks squares further than this is fitted again, stiffer.
+    which a match begins to lose weight. step : what neighbouring blocks pay for shifts that differ by as many
+    px as they lie apart; jump : the most they pay; both in standard deviations of a block's scores. gap : lead
+    of a peak over the next one that is worth full weight, the same unit. trust : weight, everywhere, of the
+    field that a pass starts from. smallest_jacobian : a field that shrinks squares further than this is
+    fitted again, stiffer.
     """
 
     node_spacing: int = 16
-    bending: float = 0.03
+    bending: float = 0.1
     robust_px: float = 6.0
-    priors: tuple[float, ...] = (0.0, 1.0, 0.5, 0.25)
-    forward_backward_px: float = 2.0
-    gap: float = 1.0
+    step: float = 7.0
+    jump: float = 5.0
+    gap: float = 5.0
+    trust: float = 0.03
     smallest_jacobian: float = 0.15
-    passes: tuple[MidPass, ...] = (
-        MidPass(2, 96, 20),
-        MidPass(1, 96, 16),
-        MidPass(1, 64, 8),
-        MidPass(1, 48, 8),
-        MidPass(1, 32, 6),
-    )
+    passes: tuple[MidPass, ...] = (MidPass(1, 48, 16, 32, 2), MidPass(1, 48, 16, 12))
