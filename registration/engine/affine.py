@@ -119,7 +119,7 @@ def held_out_blocks(fixed: Overview, moving: Overview, matrix: Matrix) -> Blocks
 
 def block_fit(fixed: Overview, moving: Overview, matrix: Matrix, layout: Layout, rules: Rules) -> Matrix:
     """`matrix` corrected by the blocks' free peaks, or as it was: see block_correction."""
-    return _corrected(matrix, match_blocks(fixed, moving, matrix, layout), layout, rules)
+    return _corrected(matrix, match_edges_too(fixed, moving, matrix, layout), layout, rules)
 
 
 def block_correction(blocks: Blocks, layout: Layout, matches: Matches | None = None) -> Matrix:
