@@ -24,7 +24,7 @@ from registration.engine.transforms import AffineTransform, DisplacementField, T
 
 _ROBUST_ROUNDS = 4
 #: With fewer matches, counted by weight, a field would follow noise: one similarity is fitted to them.
-MATCHES_FOR_FIELD = 24.0
+MATCHES_FOR_FIELD = 48.0
 #: With fewer not even that.
 _MATCHES_FOR_RIGID = 16
 #: Places each way at which a similarity is fitted to a start.

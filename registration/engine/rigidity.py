@@ -6,14 +6,16 @@ by the singular values of I + grad u. A shear shows in them too: one rises, the 
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from registration.engine.nonrigid import Grid, Matches, Nodes, Pins, fit_field
 
-#: Each round the matches around a square that is deformed too far count this much less.
-_LOOSER = 0.25
-_ROUNDS = 4
+#: What matches around a square that is deformed too far still count.
+_TRUST = 0.02
+#: They lose it in an ever wider surrounding, up to so many nodes: a gap is bridged the more gently the wider.
+_WIDEST = 8
 #: If that does not help, the whole field is made stiffer by these factors.
 _STIFFER = (10.0, 1000.0)
 
@@ -46,17 +48,19 @@ def fit_rigidly(
     surroundings. The start where nothing helps.
     """
     touched = np.zeros((grid.rows, grid.columns), np.bool_)
-    trust = np.ones((grid.rows, grid.columns))
     nodes = fit_field(grid, matches, start, bending, robust_px, pins=pins)
-    for factor in (*(1.0 for _ in range(_ROUNDS)), *_STIFFER):
-        beyond = _around(largest_strain(grid, nodes) > limit, grid)
+    for width in range(1, _WIDEST + 1):
+        beyond = largest_strain(grid, nodes) > limit
         if not beyond.any():
             return nodes, touched
-        touched |= beyond if factor == 1 else True
-        trust = np.where(beyond, trust * _LOOSER, trust)
-        looser = _trusted(grid, matches, trust)
-        first, rounds = (nodes, 1) if factor == 1 else (start, 2)
-        nodes = fit_field(grid, looser, first, bending * factor, robust_px, rounds, pins=pins)
+        touched |= _around(beyond, grid, width)
+        looser = _trusted(grid, matches, np.where(touched, _TRUST, 1.0))
+        nodes = fit_field(grid, looser, nodes, bending, robust_px, 1, pins=pins)
+    for factor in _STIFFER:
+        if not (largest_strain(grid, nodes) > limit).any():
+            return nodes, touched
+        touched[:] = True
+        nodes = fit_field(grid, matches, start, bending * factor, robust_px, 2, pins=pins)
     strained = (largest_strain(grid, nodes) > limit).any()
     return start if strained else nodes, touched
 
@@ -74,13 +78,12 @@ def _strain(slope_x: Nodes, slope_y: Nodes) -> NDArray[np.float64]:
     return np.maximum(conformal + anticonformal - 1, 1 - (conformal - anticonformal))
 
 
-def _around(squares: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
-    """The nodes of the squares and their neighbours."""
-    nodes = np.zeros((grid.rows, grid.columns), np.bool_)
-    for row in (0, 1):
-        for column in (0, 1):
-            nodes[row : row + grid.rows - 1, column : column + grid.columns - 1] |= squares
-    return nodes
+def _around(squares: NDArray[np.bool_], grid: Grid, width: int) -> NDArray[np.bool_]:
+    """(rows, cols): the nodes that lie within `width` nodes of one of the squares."""
+    nodes = np.zeros((grid.rows, grid.columns), np.uint8)
+    nodes[:-1, :-1] = squares
+    kernel = np.ones((2 * width, 2 * width), np.uint8)
+    return cv2.dilate(nodes, kernel, anchor=(width, width)).astype(np.bool_)
 
 
 def _trusted(grid: Grid, matches: Matches, trust: NDArray[np.float64]) -> Matches:
