@@ -10,7 +10,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from registration.engine.source import Mask, PixelSource, Rgb
+from registration.engine.synthetic import ArraySource
+
+#: Level-0 px of a strip.
+STRIP_PX = 500_000
 
 
 class Clock:
@@ -35,7 +41,9 @@ class Clock:
 
 @dataclass(frozen=True, eq=False)
 class TimedSource:
-    """A PixelSource whose reads run on `clock`."""
+    """A PixelSource whose reads run on `clock`. Images in memory are read in strips, as files are: in one go
+    their positions alone would take more memory than a registration.
+    """
 
     source: PixelSource
     clock: Clock = field(default_factory=Clock)
@@ -54,7 +62,14 @@ class TimedSource:
 
     def read(self, x: float, y: float, columns: int, rows: int, downsample: float) -> tuple[Rgb, Mask]:
         with self.clock:
-            return self.source.read(x, y, columns, rows, downsample)
+            if not isinstance(self.source, ArraySource):
+                return self.source.read(x, y, columns, rows, downsample)
+            height = max(1, int(STRIP_PX / (columns * max(1.0, downsample) ** 2)))
+            parts = [
+                self.source.read(x, y + row * downsample, columns, min(height, rows - row), downsample)
+                for row in range(0, rows, height)
+            ]
+            return np.concatenate([rgb for rgb, _ in parts]), np.concatenate([valid for _, valid in parts])
 
 
 def forget_peak() -> None:

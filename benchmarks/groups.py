@@ -53,7 +53,7 @@ def _consecutive() -> list[Group]:
             "consecutive",
             real.turned_pairs(),
             real.turned_case,
-            _each(*PEERS, *OURS) | dict.fromkeys(("roialign", "elastix"), 2),
+            _each(*PEERS, "accurate") | dict.fromkeys(("roialign", "elastix", *OURS[1:]), 2),
             needs=real.LANDMARKS,
         ),
     ]
