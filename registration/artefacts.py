@@ -12,6 +12,7 @@ from typing import Any
 from registration import errormaps
 from registration.engine.config import config_hash
 from registration.engine.result import RegistrationResult, Section, Spread
+from registration.engine.sections import CELLS_NEEDED, COARSEST_UM, section_of
 from registration.engine.source import PixelSource
 from registration.engine.transforms import save_transform
 from registration.errormaps import figures
@@ -70,7 +71,7 @@ def run_record(
         "error_px": spread_record(result.error_px),
         "error_um": spread_record(result.error_um),
         **figures(result.expected, box, fixed.source.um_per_px),
-        "section": section or section_record(result.section),
+        "section": section or section_record(result.section or _section_of_region(result)),
         "seconds": seconds_by_stage(result),
         "residual_px": residual_by_stage(result),
         "engine_version": result.engine_version,
@@ -161,6 +162,17 @@ def section_record(section: Section | None) -> dict[str, Any] | None:
     if section is None:
         return None
     return {"kind": section.kind.value, "share": section.share, "message": section.message}
+
+
+def _section_of_region(result: RegistrationResult) -> Section | None:
+    """What the region's own cells say, where the slides were not looked at; None where there are too few."""
+    windows, um = (
+        result.evidence.get("region_windows", 0.0),
+        errormaps.um_of(result.transform.fixed.um_per_px),
+    )
+    if windows < CELLS_NEEDED or (um is not None and um > COARSEST_UM):
+        return None
+    return section_of([result.evidence["region_agreeing"]], um is not None)
 
 
 def spread_record(spread: Spread | None) -> dict[str, float] | None:

@@ -44,7 +44,8 @@ def test_a_guided_region_says_its_expected_error_and_draws_a_report(
     assert done.returncode == 0, done.stderr
     record = last_json(done)
     assert record["verdict"] in ("good", "check")
-    assert {"kind", "share", "message"} <= set(record["section"] or {"kind": 0, "share": 0, "message": 0})
+    assert set(record["section"]) == {"kind", "share", "message"}
+    assert record["section"]["kind"] == "same"
     for unit in ("px", "um"):
         spread = record[f"expected_error_{unit}"]
         assert 0 < spread["median"] <= spread["p90"] <= spread["worst"]
