@@ -24,6 +24,7 @@ from registration.engine.geometry import Box, Frame, Points, Size
 from registration.engine.levelzero import fit_region
 from registration.engine.localstart import LocalStart
 from registration.engine.measuring import RegionTask, read_around
+from registration.engine.pipeline import register
 from registration.engine.regionfit import affine_and_field
 from registration.engine.result import Level
 from registration.engine.synthetic import PhantomArrays, phantom_arrays
@@ -238,3 +239,19 @@ def test_a_start_within_reach_is_not_called_lost() -> None:
     _, stated, true = _fit(pair, (18.0, -14.0))
     assert np.median(true) < 1
     assert np.median(stated) < 3
+
+
+def test_of_consecutive_sections_the_stated_error_is_that_of_the_region() -> None:
+    pair = phantom_arrays(1280, 930_001, rotation=12, field_px=16, consecutive=True)
+    assert isinstance(pair.truth, Composite)
+    start = pair.truth.parts[0]
+    assert isinstance(start, AffineTransform)
+    result = register(pair.he, pair.ihc, BOX, preset("accurate"), initial=start)
+    assert [reason.code for reason in result.verdict.reasons] == ["region_level_accuracy"]
+    assert result.expected is not None
+    points = _places(result.expected)
+    points = points[((points >= (BOX.x, BOX.y)) & (points < (BOX.right, BOX.bottom))).all(axis=1)]
+    true = np.linalg.norm(result.transform(points) - pair.truth(points), axis=1)
+    assert 1 / 2.5 < result.expected.over(BOX) / np.percentile(true, 90) < 6
+    assert result.error_px is not None
+    assert result.error_px.p90 > 1
