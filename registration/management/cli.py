@@ -171,13 +171,11 @@ def _summary(record: dict[str, Any]) -> Iterator[str]:
     yield f"Verdict: {record['verdict']}"
     for reason in record["reasons"]:
         yield f"  {reason['message']}"
-    for unit in ("um", "px"):
-        if error := record[f"error_{unit}"]:
-            median, p90 = (f"{error[key]:.2f} {unit}" for key in ("median", "p90"))
-            yield f"Error at held-out matches: median {median}, p90 {p90}"
-        if expected := record[f"expected_error_{unit}"]:
-            median, p90, worst = (f"{expected[key]:.2f} {unit}" for key in ("median", "p90", "worst"))
-            yield f"Expected error over the region: median {median}, p90 {p90}, worst {worst}"
+    unit = "um" if record["fixed"]["um_per_px"] else "px"
+    if error := record[f"error_{unit}"]:
+        yield f"Error at held-out matches: {_figures(error, unit)}"
+    if expected := record[f"expected_error_{unit}"]:
+        yield f"Expected error over the region: {_figures(expected, unit)}"
     if record["section"]:
         yield f"Sections: {record['section']['kind']}. {record['section']['message']}"
     if record["patches"] or record["dropped"]:
@@ -187,6 +185,10 @@ def _summary(record: dict[str, Any]) -> Iterator[str]:
         counts = (f"{count} {verdict}" for verdict, count in record["patch_verdicts"].items())
         yield f"By their expected errors: {', '.join(counts)}"
     yield f"Transform: {record['transform']}"
+
+
+def _figures(spread: dict[str, float], unit: str) -> str:
+    return ", ".join(f"{name} {value:.2f} {unit}" for name, value in spread.items())
 
 
 def _one_line(message: str) -> str:
