@@ -1,0 +1,194 @@
+"""The mid-scale field: known warps, evidence that tells right from wrong, and real consecutive sections."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from registration.engine.config import preset
+from registration.engine.config.midscale import MidscaleConfig
+from registration.engine.features import read_overview
+from registration.engine.geometry import Points, Size
+from registration.engine.matrices import Matrix, apply, shift, turn
+from registration.engine.midscale import MidFit, MidImage, fit_midscale, mid_image
+from registration.engine.nonrigid import Pins
+from registration.engine.resample import warp_array
+from registration.engine.slidefit import fit_slides
+from registration.engine.source import PixelSource
+from registration.engine.stages import Stages
+from registration.engine.synthetic import ArraySource
+from registration.engine.synthetic.looks import BROWN, Look
+from registration.engine.synthetic.warped import WarpedSource, frame_of, smooth_field
+from registration.engine.transforms import AffineTransform, Transform
+
+pytestmark = pytest.mark.data
+
+CONFIG = MidscaleConfig()
+SAME = np.eye(3)
+LUNG = Path("landmarks") / "lung-lesion-3"
+
+
+@pytest.fixture(scope="module")
+def lung(data_dir: Path) -> ArraySource:
+    """A part of the section, large enough for the pyramid."""
+    return ArraySource(_image(data_dir, "He")[100:560, 120:760])
+
+
+@pytest.fixture(scope="module")
+def bent(lung: ArraySource) -> tuple[MidFit, Transform]:
+    """The section against itself, bent by 20 px and stained otherwise."""
+    truth = smooth_field(frame_of(lung, "fixed"), seed=3, largest=20.0, bend=220.0)
+    shown = WarpedSource(lung, truth, BROWN)
+    return fit_midscale(_view(shown), _view(lung), SAME, CONFIG), truth
+
+
+def test_a_known_warp_is_recovered(bent: tuple[MidFit, Transform]) -> None:
+    fit, truth = bent
+    points = _points(fit)
+    errors = np.linalg.norm(points + fit.grid.evaluate_at(fit.nodes, points) - truth(points), axis=1)
+    before = np.linalg.norm(points - truth(points), axis=1)
+    assert np.median(before) >= 5
+    assert np.median(errors) <= 1.0
+    assert np.percentile(errors, 90) <= 2.5
+
+
+def test_the_evidence_of_a_good_field(bent: tuple[MidFit, Transform]) -> None:
+    fit, _ = bent
+    evidence = fit.evidence
+    assert evidence.better
+    assert evidence.smallest_jacobian > 0
+    assert evidence.after.share >= 0.9 > 0.6 > evidence.before.share
+    assert evidence.after.median <= 2.0
+    assert evidence.half_gap.shape == fit.nodes.shape[:2]
+    assert len(evidence.blocks) == len(evidence.blocks.centres) >= 20
+
+
+@pytest.mark.parametrize("look", [None, BROWN])
+def test_the_same_section_is_left_as_it_is(lung: ArraySource, look: Look | None) -> None:
+    shown = WarpedSource(lung, AffineTransform(SAME, frame_of(lung, "fixed"), frame_of(lung, "source")), look)
+    fit = fit_midscale(_view(shown), _view(lung), SAME, CONFIG)
+    assert np.percentile(np.hypot(*np.moveaxis(fit.nodes, -1, 0)), 95) <= 0.7
+    assert not fit.evidence.better
+    assert fit.evidence.before.share >= 0.95
+
+
+def test_other_tissue_is_not_matched_and_does_not_fold(lung: ArraySource, data_dir: Path) -> None:
+    other = ArraySource(np.ascontiguousarray(_image(data_dir, "Ki67")[100:560, 120:760][::-1, ::-1]))
+    fit = fit_midscale(_view(lung), _view(other), SAME, CONFIG)
+    assert not fit.evidence.better
+    assert fit.evidence.after.share <= 0.2
+    assert fit.evidence.smallest_jacobian > 0
+
+
+def test_what_is_masked_takes_no_part(lung: ArraySource) -> None:
+    """A strange patch in one image changes nothing if it is masked."""
+    view = _view(lung)
+    mask = view.mask.copy()
+    mask[100:220, 200:330] = False
+    spoilt = view.feature.copy()
+    spoilt[100:220, 200:330] = np.roll(spoilt, 9, axis=1)[100:220, 200:330]
+    fit = fit_midscale(MidImage(spoilt, mask), view, SAME, CONFIG)
+    assert np.abs(fit.nodes).max() <= 1.0
+
+
+def test_nothing_at_all_gives_no_field() -> None:
+    empty = MidImage(np.zeros((200, 260), np.float32), np.zeros((200, 260), np.bool_))
+    fit = fit_midscale(empty, empty, SAME, CONFIG)
+    assert not fit.nodes.any()
+    assert not fit.evidence.better
+    assert len(fit.evidence.blocks) == 0
+
+
+def test_start_pins_and_repeat(lung: ArraySource) -> None:
+    view = MidImage(_view(lung).feature[:240, :300], _view(lung).mask[:240, :300])
+    short = replace(CONFIG, passes=CONFIG.passes[-1:])
+    plain = fit_midscale(view, view, SAME, short)
+    start = plain.grid.zeros() + np.array((4.0, -3.0))
+    again = [fit_midscale(view, view, SAME, short, start=start) for _ in range(2)]
+    assert np.array_equal(again[0].nodes, again[1].nodes)
+    assert np.median(np.abs(again[0].nodes)) <= 0.5
+    pins = Pins(np.array([(150.0, 120.0)]), np.array([(5.0, 0.0)]), np.array([100.0]))
+    pinned = fit_midscale(view, view, SAME, short, pins=pins)
+    assert pinned.grid.evaluate_at(pinned.nodes, pins.points)[0, 0] >= 3.0
+
+
+def test_progress_can_stop_it(lung: ArraySource) -> None:
+    def stop(share: float) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        fit_midscale(_view(lung), _view(lung), SAME, CONFIG, tick=stop)
+
+
+def test_consecutive_sections_come_nearer_than_by_the_affine_alone(data_dir: Path) -> None:
+    """The last one turned and mirrored."""
+    errors = [
+        _landmark_errors(data_dir, "He", "Ki67"),
+        _landmark_errors(data_dir, "proSPC", "Ki67", degrees=127.0),
+    ]
+    assert np.mean([np.median(after) for _, after in errors]) <= 0.0060
+    for before, after in errors:
+        assert np.median(after) <= 0.95 * np.median(before)
+
+
+def _landmark_errors(
+    data_dir: Path, fixed: str, moving: str, degrees: float | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """rTRE with the affine alone, and with the field. degrees : turn and mirror the moving one."""
+    pictures = [_image(data_dir, name) for name in (fixed, moving)]
+    marks = [_table(data_dir / LUNG / f"{name}.csv") for name in (fixed, moving)]
+    diagonal = np.hypot(*pictures[1].shape[:2])
+    if degrees is not None:
+        matrix, pictures[1] = _turned(pictures[1], degrees)
+        marks[1] = apply(matrix, marks[1])
+    sources = [ArraySource(picture) for picture in pictures]
+    start = fit_slides(sources[0], sources[1], preset("accurate"), Stages(lambda name, percent: None))
+    scale = np.sqrt(np.prod(pictures[0].shape[:2]) / 860**2)
+    views = [mid_image(read_overview(source, scale)) for source in sources]
+    back = np.diag((1 / scale, 1 / scale, 1.0))
+    affine = back @ start.affine.matrix @ np.linalg.inv(back)
+    fit = fit_midscale(views[0], views[1], affine, CONFIG)
+    assert fit.evidence.smallest_jacobian > 0
+    points = marks[0] / scale
+    both = (points, points + fit.grid.evaluate_at(fit.nodes, points))
+    before, after = (
+        np.linalg.norm(apply(affine, each) * scale - marks[1], axis=1) / diagonal for each in both
+    )
+    return before, after
+
+
+def _view(source: PixelSource) -> MidImage:
+    return mid_image(read_overview(source, 1.0))
+
+
+def _points(fit: MidFit) -> Points:
+    points = fit.grid.node_points()
+    inside = (points > 40).all(axis=1) & (points < (600, 420)).all(axis=1)
+    return points[inside]
+
+
+def _image(data_dir: Path, name: str) -> NDArray[np.uint8]:
+    read = cv2.imread(str(data_dir / LUNG / f"{name}.jpg"))
+    assert read is not None
+    return np.ascontiguousarray(read[..., ::-1], np.uint8)
+
+
+def _table(path: Path) -> Points:
+    with path.open(newline="") as file:
+        return np.array([[float(value) for value in row] for row in list(csv.reader(file))[1:]])
+
+
+def _turned(image: NDArray[np.uint8], degrees: float) -> tuple[Matrix, NDArray[np.uint8]]:
+    """The image mirrored and turned on white glass, and the map from its px to the turned one's."""
+    rows, columns = image.shape[:2]
+    linear = turn(degrees, mirrored=True)
+    width, height = (int(side) + 1 for side in np.abs(linear[:2, :2]) @ (columns, rows))
+    matrix = shift(width / 2, height / 2) @ linear @ shift(-columns / 2, -rows / 2)
+    turned, _ = warp_array(image, np.asarray(np.linalg.inv(matrix)), Size(width, height), "cubic")
+    return matrix, np.asarray(turned, np.uint8)
