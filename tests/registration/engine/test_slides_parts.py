@@ -51,6 +51,10 @@ def _tissue(seed: int, side: int = 240) -> NDArray[np.uint8]:
     return np.repeat(grey[..., None], 3, axis=2)
 
 
+def _shrunk(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.resize(image, (60, 60), interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def _overview(rgb: NDArray[np.uint8]):  # type: ignore[no-untyped-def]
     return overview(rgb, np.ones(rgb.shape[:2], np.bool_), 1.0)
 
@@ -165,7 +169,7 @@ def test_a_turned_image_is_among_the_candidates(degrees: float, mirrored: bool) 
     rgb[:60] = 243
     matrix = shift(120, 120) @ turn(degrees, mirrored) @ shift(-120, -120)
     turned, _ = warp_array(rgb, np.asarray(np.linalg.inv(matrix)), Size(240, 240), fill=243)
-    small = [_overview(cv2.resize(image, (60, 60), interpolation=cv2.INTER_AREA)) for image in (rgb, turned)]
+    small = [_overview(_shrunk(image)) for image in (rgb, turned)]
     found = candidates(small[0], small[1], (1.0,))
     points = np.array([(20.0, 20.0), (40.0, 20.0), (30.0, 45.0)])
     wanted = apply(matrix, points * 4) / 4
