@@ -81,8 +81,17 @@ class MidEvidence:
 
     @property
     def better(self) -> bool:
-        """Whether the field should be used at all."""
+        """Whether blocks that took no part show that the field is better than the start.
+
+        Sections that are far apart can be better and not show it: where tissue looks alike everywhere and is
+        displaced differently every few blocks, a field that was fitted around a block can't predict it.
+        """
         return self.gain_z >= _CLEARLY
+
+    @property
+    def worse(self) -> bool:
+        """Whether they show that the start was better; for pairs known to be right this is the one to ask."""
+        return self.gain_z <= -_CLEARLY
 
 
 def held_out(
