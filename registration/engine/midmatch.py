@@ -131,6 +131,8 @@ def agreed(scores: Values, step: float, jump: float) -> Values:
     matching and mutual information".
     """
     total = -3 * scores
+    if not scores.size:
+        return total
     for axis in (0, 1):
         lines, sums = np.moveaxis(scores, axis, 0), np.moveaxis(total, axis, 0)
         for order in (range(len(lines)), range(len(lines) - 1, -1, -1)):
