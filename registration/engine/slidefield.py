@@ -39,8 +39,8 @@ class SlideAlignment:
 def with_field(
     fit: SlideFit, verdict: Verdict, config: RegistrationConfig, landmarks: Landmarks, stages: Stages
 ) -> SlideAlignment:
-    """The affine alone where the slides are refused, or where blocks that no fit has used don't confirm the
-    field better than they confirm the affine.
+    """The affine alone where the slides are refused, or where blocks that no fit has used clearly contradict
+    the field. They do not say whether the slides belong together: the affine's evidence does.
     """
     plain = SlideAlignment(fit.affine, fit.evidence, verdict, fit.error_px)
     if verdict.level is Level.REFUSED:
@@ -53,7 +53,7 @@ def with_field(
         residual_px=lambda found: found.evidence.after.median * fit.overviews[0].downsample,
     )
     show_midscale(stages.recorder, fit, mid)
-    if not mid.evidence.better and not len(landmarks):
+    if mid.evidence.worse and not len(landmarks):
         return SlideAlignment(fit.affine, fit.evidence, verdict, fit.error_px, mid)
     transform = fit.affine @ as_field(fit, mid)
     return SlideAlignment(transform, fit.evidence, verdict, _error(fit, mid), mid)
