@@ -11,14 +11,18 @@ from registration.engine.stains import density
 
 #: Optical density above the background's at which a pixel counts as tissue.
 TISSUE_DENSITY = 0.035
+#: Grey level, of 255, that the lightest px of filling stay below and that some px near any tissue reach.
+BLACK = 32
 _FILLING_KERNEL = np.ones((7, 7), np.uint8)
 
 
 def constant_filling(rgb: Rgb) -> Mask:
-    """(rows, cols) bool: pixels in whose 7 x 7 surroundings nothing changes (scanner filling, canvas)."""
-    unchanging = cv2.erode(rgb, _FILLING_KERNEL) == cv2.dilate(rgb, _FILLING_KERNEL)
-    core = unchanging.all(axis=2).astype(np.uint8)
-    return cv2.dilate(core, _FILLING_KERNEL).astype(bool)
+    """(rows, cols) bool: px in whose 7 x 7 surroundings nothing changes (scanner filling, canvas), or no
+    light comes through (filling that is black but for its noise).
+    """
+    darkest, lightest = cv2.erode(rgb, _FILLING_KERNEL), cv2.dilate(rgb, _FILLING_KERNEL)
+    core = (darkest == lightest).all(axis=2) | (lightest.max(axis=2) < BLACK)
+    return cv2.dilate(core.astype(np.uint8), _FILLING_KERNEL).astype(bool)
 
 
 def tissue_mask(rgb: Rgb, valid: Mask) -> Mask:

@@ -137,6 +137,18 @@ def test_the_quick_warp_is_the_exact_one_within_a_thirtieth_of_a_px() -> None:
     assert np.abs(warp_quick(ramp, matrix, Size(120, 100)) - exact)[valid].max() < 1 / 16
 
 
+@pytest.mark.parametrize("value", [0, 128, 243])
+def test_filling_is_no_scene_and_noisy_black_is_none_either(value: int) -> None:
+    rgb = _tissue(3)
+    rgb[:, :100] = value
+    noisy = rgb.copy()
+    noise = np.random.default_rng(0).integers(0, 9, noisy[:, :100].shape)
+    noisy[:, :100] = np.clip(noisy[:, :100].astype(int) + noise, 0, 255)
+    assert not _overview(rgb).mask[:, :97].any()
+    assert _overview(rgb).mask[:, 110:].mean() > 0.9
+    assert bool(_overview(noisy).mask[:, 5:95].mean() > 0.5) is (value > 0)
+
+
 # masked correlation
 
 
