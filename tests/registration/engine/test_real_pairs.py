@@ -20,7 +20,6 @@ from registration.engine.resample import warp_array
 from registration.engine.result import Level, RegistrationResult
 from registration.engine.source import PixelSource
 from registration.engine.synthetic import ArraySource
-from registration.engine.transforms import AffineTransform
 from viewer.wsi import SlideReader, open_slide
 
 pytestmark = pytest.mark.data
@@ -63,7 +62,7 @@ def test_the_whole_slide_is_aligned_within_three_px(
 def test_the_region_is_registered_at_level_0(
     he: SlideReader, ihc: SlideReader, aligned: RegistrationResult, truth: tuple[Points, Points]
 ) -> None:
-    result = register(he, ihc, TISSUE, ACCURATE, initial=_affine(aligned))
+    result = register(he, ihc, TISSUE, ACCURATE, initial=aligned.transform)
     errors = _errors(result, *truth)
     assert result.verdict.level is Level.GOOD
     assert np.median(errors) <= 0.35
@@ -75,7 +74,7 @@ def test_the_region_is_registered_at_level_0(
 def test_a_blank_region_is_refused(
     he: SlideReader, ihc: SlideReader, aligned: RegistrationResult, method: str
 ) -> None:
-    result = register(he, ihc, Box(1100, 500, 400, 400), preset(method), initial=_affine(aligned))
+    result = register(he, ihc, Box(1100, 500, 400, 400), preset(method), initial=aligned.transform)
     assert [reason.code for reason in result.verdict.reasons] == ["blank_region"]
 
 
@@ -119,11 +118,6 @@ def test_unrelated_slides_are_refused(he: SlideReader, data_dir: Path) -> None:
         open_slide(data_dir / "slides" / "tcga-cr-7395-ts1.svs", (0.5, 0.5)) as second,
     ):
         assert align_slides(first, second, ACCURATE).refused
-
-
-def _affine(result: RegistrationResult) -> AffineTransform:
-    assert isinstance(result.transform, AffineTransform)
-    return result.transform
 
 
 def _errors(result: RegistrationResult, fixed: Points, moving: Points) -> Points:
