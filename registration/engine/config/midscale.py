@@ -26,8 +26,8 @@ class MidscaleConfig:
     """All lengths in px of the images compared (working px).
     node_spacing : of the field. bending : weight of the field's second differences. robust_px : residual at
     which a match begins to lose weight. step : what neighbouring blocks pay for shifts that differ by as many
-    px as they lie apart; jump : the most they pay; both in standard deviations of a block's scores. gap : lead
-    of a peak over the next one that is worth full weight, the same unit. trust : weight, everywhere, of the
+    px as they lie apart; jump : the most they pay; both in standard deviations of a block's scores. gap :
+    lead of a peak over the next that is worth full weight, the same unit. trust : weight, everywhere, of the
     field that a pass starts from. smallest_jacobian : a field that shrinks squares further than this is
     fitted again, stiffer.
     """

@@ -1,4 +1,4 @@
-"""The parts of the slide-level alignment: chance, blocks, the masked search, landmarks, pieces, settings."""
+"""The parts of the slide-level alignment: chance, blocks, the masked search, settings."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from registration.engine.affine import block_correction
 from registration.engine.blockmatch import (
-    Blocks,
     Layout,
     exact_agreement,
     match_blocks,
@@ -22,18 +20,14 @@ from registration.engine.blockmatch import (
 from registration.engine.chance import binomial_z, quantile
 from registration.engine.coarse import candidates
 from registration.engine.config.slides import SlideConfig
-from registration.engine.constraints import Landmarks, checked_landmarks
 from registration.engine.correlate import fft_shape, masked_ncc, spectra
 from registration.engine.errors import EngineError
 from registration.engine.features import overview
 from registration.engine.geometry import Size
-from registration.engine.landmarkfit import residuals, rows, starts
 from registration.engine.matrices import Matrix, apply, shift, turn
-from registration.engine.pieces import find_pieces, outlines_but
 from registration.engine.resample import warp_array, warp_quick
 from registration.engine.result import StageReport
 from registration.engine.stages import Stages
-from registration.engine.synthetic import ArraySource, phantom_arrays
 
 LIMITS = (0.7, 1.4)
 LAYOUT = Layout(tile=48, search=16, stride=24)
@@ -194,117 +188,6 @@ def test_flat_images_give_one_candidate_centre_on_centre() -> None:
     flat = _overview(np.full((40, 60, 3), 200, np.uint8))
     found = candidates(flat, _overview(_tissue(1, 60)), (1.0,))
     assert [one.cue for one in found] == ["none"]
-
-
-# landmarks
-
-
-def _marks(matrix: Matrix, points: NDArray[np.float64]) -> Landmarks:
-    return checked_landmarks(points, apply(matrix, points))
-
-
-@pytest.mark.parametrize("mirrored", [False, True])
-def test_two_landmarks_start_either_way_round(mirrored: bool) -> None:
-    matrix = shift(30, -12) @ turn(140, mirrored)
-    marks = _marks(matrix, np.array([(10.0, 20.0), (300.0, 90.0)]))
-    found = starts(marks, LIMITS)
-    assert len(found) == 2
-    assert min(float(np.abs(one - matrix).max()) for one in found) < 1e-6
-    assert starts(_marks(matrix, np.array([(1.0, 2.0)])), LIMITS) == []
-
-
-@given(st.integers(4, 12), st.booleans(), st.floats(0, 360), st.integers(0, 1000))
-@settings(max_examples=25, deadline=None)
-def test_landmarks_off_a_line_give_the_affine(count: int, mirrored: bool, degrees: float, seed: int) -> None:
-    points = np.random.default_rng(seed).uniform(0, 400, (count, 2))
-    points[:3] = [(0, 0), (400, 30), (50, 390)]
-    matrix = shift(5, 9) @ turn(degrees, mirrored) @ np.diag((1.1, 0.95, 1.0))
-    assert np.abs(starts(_marks(matrix, points), LIMITS)[0] - matrix).max() < 1e-3
-
-
-def test_a_contradicting_landmark_does_not_spoil_the_start_and_shows_in_the_residuals() -> None:
-    matrix = shift(5, 9) @ turn(33)
-    points = np.array([(0, 0), (400, 30), (50, 390), (390, 380), (200, 180), (120, 60.0)])
-    marks = _marks(matrix, points)
-    moved = marks.moving.copy()
-    moved[4] += (150, -90)
-    found = starts(Landmarks(marks.fixed, moved, marks.weight), LIMITS)
-    errors = [np.linalg.norm(apply(one, points) - apply(matrix, points), axis=1).max() for one in found]
-    assert min(errors) < 3
-    left = residuals(Landmarks(marks.fixed, moved, marks.weight), found[int(np.argmin(errors))])
-    assert int(np.argmax(left)) == 4
-    assert left[4] > 150
-
-
-def test_collinear_landmarks_and_absurd_ones_give_no_affine() -> None:
-    line = np.array([(0.0, 0.0), (100.0, 50.0), (200.0, 100.0), (300.0, 150.0)])
-    found = starts(_marks(turn(70, True), line), LIMITS)
-    assert len(found) == 2
-    squashed = _marks(np.diag((1.0, 0.2, 1.0)), line[:2])
-    assert starts(squashed, (0.95, 1.05)) == []
-
-
-def test_landmarks_count_beside_blocks_without_deciding_alone() -> None:
-    xs, ys = np.meshgrid(np.arange(24.0, 400, 24), np.arange(24.0, 400, 24))
-    centres = np.stack((xs, ys), axis=-1).reshape(-1, 2)
-    blocks = Blocks(centres, np.zeros_like(centres), np.ones(len(centres)))
-    marks = Landmarks(np.array([(200.0, 200.0)]), np.array([(206.0, 200.0)]), np.ones(1))
-    moved = apply(block_correction(blocks, LAYOUT, rows(marks, np.eye(3), len(centres))), marks.fixed)
-    assert 0.5 < float(moved[0, 0]) - 200 < 3
-    assert np.abs(block_correction(blocks, LAYOUT) - np.eye(3)).max() < 1e-5
-    far = Landmarks(marks.fixed, np.array([(390.0, 20.0)]), np.ones(1))
-    moved = apply(block_correction(blocks, LAYOUT, rows(far, np.eye(3), len(centres))), centres)
-    assert np.linalg.norm(moved - centres, axis=1).max() < 3
-
-
-# pieces
-
-
-def _pieces_slide() -> ArraySource:
-    rgb = np.full((1200, 2000, 3), 243, np.uint8)
-    cv2.ellipse(rgb, (600, 600), (450, 380), 0, 0, 360, (190, 120, 170), -1)
-    cv2.ellipse(rgb, (1600, 300), (160, 120), 30, 0, 360, (150, 120, 190), -1)
-    cv2.circle(rgb, (1700, 1000), 90, (160, 110, 150), -1)
-    cv2.circle(rgb, (1300, 1100), 3, (60, 60, 60), -1)  # dirt
-    noise = np.random.default_rng(0).integers(-8, 9, rgb.shape)
-    rgb = np.clip(rgb + noise, 0, 255).astype(np.uint8)
-    return ArraySource(rgb, (0.5, 0.5))
-
-
-def test_pieces_are_listed_by_size_and_hold_their_tissue() -> None:
-    slide = _pieces_slide()
-    pieces = find_pieces(slide)
-    assert [piece.number for piece in pieces] == [1, 2, 3]
-    assert [piece.area for piece in pieces] == pytest.approx(
-        [math.pi * 450 * 380, math.pi * 160 * 120, math.pi * 90**2], rel=0.1
-    )
-    for piece, middle in zip(pieces, [(600, 600), (1600, 300), (1700, 1000)], strict=True):
-        assert cv2.pointPolygonTest(piece.outline.astype(np.float32), middle, measureDist=False) > 0
-        assert piece.box.x <= middle[0] < piece.box.right
-        assert piece.box.inside(Size(2000, 1200))
-    circle = pieces[2].outline
-    assert np.linalg.norm(circle - (1700, 1000), axis=1).min() >= 90
-
-
-def test_the_other_pieces_can_be_left_out() -> None:
-    pieces = find_pieces(_pieces_slide())
-    left = outlines_but(pieces, 2)
-    assert [outline is piece.outline for outline, piece in zip(left, (pieces[0], pieces[2]), strict=True)]
-    inside = [cv2.pointPolygonTest(o.astype(np.float32), (1600, 300), measureDist=False) > 0 for o in left]
-    assert not any(inside)
-
-
-@pytest.mark.parametrize("shape", [(64, 64), (300, 15), (900, 900)])
-def test_a_blank_slide_has_no_pieces_and_a_full_one_has_one(shape: tuple[int, int]) -> None:
-    assert find_pieces(ArraySource(np.full((*shape, 3), 243, np.uint8))) == ()
-    full = find_pieces(ArraySource(np.random.default_rng(0).integers(60, 160, (*shape, 3), np.uint8)))
-    assert len(full) == 1
-    assert full[0].box.area > 0.9 * shape[0] * shape[1]
-
-
-def test_fragments_close_together_are_one_piece() -> None:
-    pair = phantom_arrays(512)
-    assert len(find_pieces(pair.he)) == 1
 
 
 # stages, settings
