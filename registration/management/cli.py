@@ -120,11 +120,19 @@ def slide_pair(fixed: Path, moving: Path, options: dict[str, Any]) -> Iterator[t
 
 
 @contextmanager
-def report_into(folder: Path | None) -> Iterator[Report]:
-    """A report that appears complete in `folder`, or not at all. Raises EngineError("destination_exists")."""
+def report_into(folder: Path | None, out: Path) -> Iterator[Report]:
+    """A report that appears complete in `folder`, or not at all.
+
+    out : of the command, which must find its place free when it is done. Raises EngineError:
+    destination_exists, bad_report.
+    """
     if folder is None:
         yield Report(None)
         return
+    if Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(out)):
+        raise EngineError(
+            "bad_report", f"--report {folder} lies in --out {out}; name a folder beside it.", field="report"
+        )
     with new_folder(folder.absolute()) as place:
         yield Report(place)
 

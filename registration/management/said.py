@@ -17,6 +17,7 @@ from registration.management.tables import Table, names_of
 
 COLUMNS = ("fixed_x", "fixed_y", "moving_x", "moving_y")
 _WEIGHT = "weight"
+_LARGEST_PX = 2**31 - 1
 
 
 def add_guidance_options(parser: CommandParser) -> None:
@@ -50,7 +51,9 @@ def box_argument(text: str) -> Box:
     try:
         x, y, width, height = (int(part) for part in text.split(","))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not four whole numbers X,Y,W,H") from error
+        raise argparse.ArgumentTypeError(f"{text[:100]!r} is not four whole numbers X,Y,W,H") from error
+    if max(map(abs, (x, y, width, height))) > _LARGEST_PX:
+        raise argparse.ArgumentTypeError(f"{text[:100]!r} is larger than any slide")
     return Box(x, y, width, height)
 
 

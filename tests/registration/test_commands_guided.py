@@ -103,8 +103,10 @@ def test_landmarks_that_cannot_be_used(
         ("--exclude-fixed", "1,2,3", ("--exclude-fixed", "X,Y,W,H")),
         ("--exclude-moving", "1,2,0,5", ("0 x 5",)),
         ("--exclude-moving", "a,b,c,d", ("--exclude-moving",)),
+        ("--exclude-moving", f"0,0,{10**400},5", ("--exclude-moving", "larger than any slide")),
         ("--report", "full", ("full", "not an empty folder")),
         ("--report", "absent/absent/report", ("absent",)),
+        ("--report", "T.json", ("--report", "--out")),
     ],
 )
 def test_options_that_cannot_be_used(
@@ -117,3 +119,14 @@ def test_options_that_cannot_be_used(
     done = run_here(capsys, *slides, option, given, "--out", tmp_path / "T.json")
     assert_refuses_input(done, *words)
     assert [path.name for path in tmp_path.rglob("*")] == ["full", "kept.txt"]
+
+
+def test_a_report_within_the_folder_of_patches_is_refused_at_once(
+    phantom_pair: Phantom, tmp_path: Path, capsys: Capture
+) -> None:
+    region = ("--x", 700, "--y", 700, "--region-size", 512)
+    call = ("align", "--he", phantom_pair.he, "--ihc", phantom_pair.ihc, *region)
+    for report in ("pairs", "pairs/report"):
+        done = run_here(capsys, *call, "--out", tmp_path / "pairs", "--report", tmp_path / report)
+        assert_refuses_input(done, "--report", "beside it")
+        assert not list(tmp_path.iterdir())

@@ -57,7 +57,7 @@ class Command(PlainCommand):
         with (
             slide_pair(options["he"], options["ihc"], options) as (he, ihc),
             new_folder(out) as folder,
-            report_into(options["report"]) as report,
+            report_into(options["report"], out) as report,
         ):
             result = self._register(he, ihc, asked, options, report.recorder)
             report.write(result, he, ihc)

@@ -48,7 +48,7 @@ class Command(PlainCommand):
         with (
             slide_pair(options["fixed"], options["moving"], options) as (fixed, moving),
             workplace(out) as place,
-            report_into(options["report"]) as report,
+            report_into(options["report"], out) as report,
         ):
             result = self._register(fixed, moving, options, report)
             report.write(result, fixed, moving)
