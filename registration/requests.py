@@ -68,9 +68,7 @@ def request_alignment(
     current = current_alignment(pair)
     kept = nothing_said() if current is None else said_of(current)
     wanted = checked(pair, kept | (said or {}))
-    live = pair.alignments.filter(status__in=LIVE).first()
-    if live is None:
-        return _create_alignment(pair, user, reason, wanted)
+    live = pair.alignments.filter(status__in=LIVE).first() or _create_alignment(pair, user, reason, wanted)
     if said and said_of(live) != wanted:
         raise InvalidInput(
             "alignment_busy",

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db.models import Max
 
-from registration import services
+from registration import requests, services
 from registration.models import JobStatus, PairAlignment
 from tests.api.conftest import Api, Rows
 from tests.api.test_errors import assert_error
@@ -69,6 +70,17 @@ def test_the_same_request_gives_the_version_under_way_and_another_one_is_told_to
     assert "Version 2" in assert_error(post(api, rows, {"landmarks": []}), 400, "alignment_busy")
     services.cancel(PairAlignment.objects.get(version=2))
     assert post(api, rows, {"landmarks": []}).json()["version"] == 3
+
+
+def test_somebody_elses_version_of_the_same_moment_does_not_swallow_the_landmarks(
+    user: User, api: Api, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other_first(field: str) -> Max:
+        PairAlignment.objects.create(pair=rows.pair, owner=user, version=2)
+        return Max(field)
+
+    monkeypatch.setattr(requests, "Max", other_first)
+    assert "Version 2" in assert_error(post(api, rows, {"landmarks": LANDMARKS}), 400, "alignment_busy")
 
 
 def test_trying_again_keeps_the_landmarks(user: User, api: Api, rows: Rows) -> None:
