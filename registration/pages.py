@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from registration.constraints import said_of
 from registration.joblist import JobRow, job_row
 from registration.models import Frame, JobStatus, PairAlignment, Registration
 from viewer.models import SlidePair
@@ -45,8 +46,10 @@ def _svg_matrix(affine: list[list[float]]) -> str:
 
 
 def command_line(registration: Registration) -> str:
-    """The same work without a server; empty for a grid on the IHC, which the command does not offer."""
-    if registration.grid != Frame.HE:
+    """The same work without a server; empty for what the command can't repeat: a grid on the IHC, and an
+    alignment with landmarks or regions left out, which it would take as files and boxes.
+    """
+    if registration.grid != Frame.HE or any(said_of(registration.alignment).values()):
         return ""
     region, pair = registration.region, registration.region.pair
     export = (registration.export_options or [{}])[0]

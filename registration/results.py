@@ -16,6 +16,7 @@ from registration.sections import disagreement, stated_section
 from viewer.models import Slide
 
 _SIGNS = {"um": "µm", "px": "px"}
+_UNKNOWN = "not measured"
 _ADVICE = {
     Verdict.GOOD: "Can be used as it is.",
     Verdict.CHECK: "Can be used once a person has looked at it: compare what is named here.",
@@ -111,7 +112,7 @@ def _numbers(metrics: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     if expected is not None:
         labels = {"median": "Median", "p90": "90 % below", "worst": "Worst"}
         return tuple((label, expected[name]) for name, label in labels.items())
-    measured = _spread(metrics, "error") or {"median": "–", "p90": "–"}
+    measured = _spread(metrics, "error") or {"median": _UNKNOWN, "p90": _UNKNOWN}
     return ("Median error", measured["median"]), ("90 % are below", measured["p90"])
 
 

@@ -197,7 +197,8 @@ def _verdict(result: RegistrationResult) -> dict[str, Any]:
 def _metrics(result: RegistrationResult) -> dict[str, Any]:
     """error_px, error_um, expected_error_px, expected_error_um: figures or None. seconds: per stage.
 
-    box: x, y, width, height. error_map: what the brightest colour of expected.png stands for.
+    box: x, y, width, height. error_map: what the brightest colour of expected.png stands for, where the map
+    knows anything.
     """
     box = result.box
     return {
@@ -216,6 +217,6 @@ def _error_map(result: RegistrationResult) -> dict[str, Any]:
         return {}
     um_per_px = result.transform.fixed.um_per_px
     found: dict[str, Any] = dict(errormaps.figures(result.expected, result.box, um_per_px))
-    if result.expected is not None:
+    if result.expected is not None and found["expected_error_px"] is not None:
         found["error_map"] = errormaps.legend(result.expected, result.box, um_per_px)
     return found

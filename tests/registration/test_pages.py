@@ -28,3 +28,8 @@ def test_the_command_shown_is_one_that_align_takes(queued: Registration) -> None
 def test_a_grid_on_the_ihc_has_no_command(queued: Registration) -> None:
     queued.grid = "ihc"
     assert command_line(queued) == ""
+
+
+def test_what_the_command_cannot_be_told_is_not_shown_as_one(queued: Registration) -> None:
+    queued.alignment.landmarks = [{"he": [1.0, 2.0], "ihc": [3.0, 4.0], "weight": 1.0}]
+    assert command_line(queued) == ""
