@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from registration.constraints import said_of
+from registration.constraints import NAMES, said_of
 from registration.joblist import JobRow, job_row
 from registration.models import Frame, JobStatus, PairAlignment, Registration
 from viewer.models import SlidePair
@@ -25,7 +25,8 @@ def pair_cards(pairs: Iterable[SlidePair]) -> list[PairCard]:
     pairs = list(pairs)
     newest: dict[int, PairAlignment] = {}
     usable: dict[int, PairAlignment] = {}
-    for alignment in PairAlignment.objects.filter(pair__in=pairs).select_related("pair").order_by("version"):
+    versions = PairAlignment.objects.filter(pair__in=pairs).defer("pieces", *NAMES)  # large, and not shown
+    for alignment in versions.select_related("pair").order_by("version"):
         newest[alignment.pair_id] = alignment
         if alignment.status == JobStatus.SUCCEEDED:
             usable[alignment.pair_id] = alignment

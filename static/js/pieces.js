@@ -17,8 +17,8 @@ export class Pieces {
   /** version : the newest alignment; its pieces are asked for once it has ended. */
   async load(version) {
     if (!version?.finished_at || version.id === this.version?.id) return;
-    this.version = version;
-    this.found = await get(`/api/pairs/${this.pair}/pieces/`);
+    const found = await get(`/api/pairs/${this.pair}/pieces/`);
+    Object.assign(this, { version, found });
     const several = Object.keys(STAINS).some((frame) => this.found[frame].length > 1);
     this.node.hidden = !several;
     this.list.replaceChildren(...Object.keys(STAINS).map((frame) => this.group(frame)));
