@@ -13,6 +13,9 @@ from registration.engine.errors import EngineError
 from registration.engine.geometry import Points
 from registration.engine.source import Mask, PixelSource, Rgb
 
+#: Corners further off than this (px) are brought to it: OpenCV takes no larger ones, and no slide is larger.
+_FURTHEST = 2_000_000
+
 
 @dataclass(frozen=True)
 class Landmarks:
@@ -101,7 +104,7 @@ class Excluding:
         cut = np.zeros((rows, columns), np.uint8)
         for polygon in self._polygons:
             corners = np.rint((polygon - (x, y)) / downsample - 0.5)
-            cv2.fillPoly(cut, [np.clip(corners, -30_000, 60_000).astype(np.int32)], 1)
+            cv2.fillPoly(cut, [np.clip(corners, -_FURTHEST, _FURTHEST).astype(np.int32)], 1)
         left_out = cut.astype(bool)
         return np.where(left_out[..., None], np.uint8(255), rgb), valid & ~left_out
 
