@@ -15,13 +15,6 @@ from registration.engine.geometry import Points
 
 Plane = NDArray[np.float64]
 
-BLOCK_FEATURES = (
-    "distance of the blocks that agree, near",
-    "distance of the blocks that agree, all",
-    "share that does not agree, near",
-    "share that does not agree, all",
-    "1 - correlation",
-)
 #: A block whose free peak lies further off (px) does not agree; what it says is noise.
 AGREES = 6.0
 #: Sigma of the window in which blocks count as near, px.
@@ -33,7 +26,11 @@ _NOTHING = 16.0
 
 
 def block_features(blocks: Blocks, points: Points) -> Plane:
-    """(N, features) float64 at `points` (N, 2), px of the image that the blocks were matched on."""
+    """(N, features) float64 at `points` (N, 2), px of the image that the blocks were matched on.
+
+    Distance of the blocks that agree, near and of all; share that does not agree, near and of all;
+    1 - correlation.
+    """
     if len(blocks) == 0:
         nothing = np.array([np.log(_NOTHING)] * 2 + [0.0] * 3)
         return np.tile(nothing, (len(points), 1))

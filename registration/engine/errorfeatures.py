@@ -16,19 +16,6 @@ Plane = NDArray[np.float64]
 
 #: Cells along the side of a square of the error map.
 CELLS = 4
-#: Names of the features of the level-0 stage, in the order of `cell_features`.
-CELL_FEATURES = (
-    "held-out distance, near",
-    "held-out distance, around",
-    "disagreement of the half fits",
-    "wide check, near",
-    "wide check, share that is lost",
-    "misses",
-    "1 - correlation",
-    "peak gap",
-    "bluntness of the peak",
-    "distance to the next match",
-)
 _UNITS_TO_A_CELL = 16.0
 #: Longest distance that is told from a longer one, units.
 _LONGEST = 40.0
@@ -42,7 +29,11 @@ _NEAR, _AROUND = 3.0, 10.0
 
 
 def cell_features(evidence: CellEvidence) -> Plane:
-    """(rows, cols, features) float64 of the squares of CELLS x CELLS cells; a rest makes a square too."""
+    """(rows, cols, features) float64 of the squares of CELLS x CELLS cells; a rest makes a square too.
+
+    Held-out distance, near and around; disagreement of the half fits; wide check, its distance near and the
+    share that is lost; misses; 1 - correlation; peak gap; bluntness of the peak; distance to the next match.
+    """
     unit = cell_unit(evidence)
     weight = evidence.weight
     matched = (weight > 0).astype(np.float64)

@@ -108,11 +108,16 @@ def block_error_map(
     spacing = BLOCK_SQUARE * downsample
     columns, rows = (-(-side // spacing) for side in (box.width, box.height))
     xs, ys = (((np.arange(count) + 0.5) * spacing) for count in (columns, rows))
-    points: Points = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
+    points: Points = np.stack(np.meshgrid(xs, ys), axis=-1)
     places = (points + np.array((box.x - context.x, box.y - context.y))) / downsample
+    # Row by row: all places times all blocks would be too much at once on a large region.
+    stated = np.stack([_stated_at(blocks, row) for row in places])
+    return _map(stated * downsample, (box.x, box.y), spacing, tissue)
+
+
+def _stated_at(blocks: Blocks, places: Points) -> Plane:
     lost = lost_blocks(blocks, places) > LOST_BLOCK_SHARE
-    stated = _stated(BLOCK_MODEL, block_features(blocks, places), lost, STATED_BLOCK_PX, LOST_BLOCK_PX)
-    return _map(stated.reshape(rows, columns) * downsample, (box.x, box.y), spacing, tissue)
+    return _stated(BLOCK_MODEL, block_features(blocks, places), lost, STATED_BLOCK_PX, LOST_BLOCK_PX)
 
 
 def _stated(

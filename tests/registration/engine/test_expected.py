@@ -25,6 +25,7 @@ from registration.engine.levelzero import fit_region
 from registration.engine.localstart import LocalStart
 from registration.engine.measuring import RegionTask, read_around
 from registration.engine.pipeline import register
+from registration.engine.regionerror import lost_share
 from registration.engine.regionfit import affine_and_field
 from registration.engine.result import Level
 from registration.engine.synthetic import PhantomArrays, phantom_arrays
@@ -255,3 +256,14 @@ def test_of_consecutive_sections_the_stated_error_is_that_of_the_region() -> Non
     assert 1 / 2.5 < result.expected.over(BOX) / np.percentile(true, 90) < 6
     assert result.error_px is not None
     assert result.error_px.p90 > 1
+
+
+@pytest.mark.parametrize("downsample", [8, 32, 64])
+def test_a_fit_lost_on_coarse_images_counts_as_lost_though_the_map_states_no_more(downsample: int) -> None:
+    nothing = Blocks(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0))
+    box = Box(0, 0, 4096, 4096)
+    errors = block_error_map(nothing, box, downsample, box)
+    assert errors.measured.all()
+    assert lost_share(errors, box, cells_match=False) == 1
+    halved = replace(errors, p90=np.where(np.arange(errors.p90.shape[1]) % 2, errors.p90, 10))
+    assert lost_share(halved, box, cells_match=False) == 0.5
