@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from registration.engine.report.recorder import NO_RECORDER, Recorder
 from registration.engine.result import OnProgress, StageReport
-from registration.engine.source import Rgb
 
 T = TypeVar("T")
 #: Called inside a stage with the share of it that is done; may raise, to stop.
@@ -51,14 +51,17 @@ class Stages:
     ) -> T:
         """`percent` : of these stages, before this one; `until` : after it, for `tick`.
 
-        residual_px : what the stage leaves, from its result, level-0 px of the fixed slide.
+        residual_px : what the stage leaves, from its result, level-0 px of the fixed slide; not a number
+        where there was nothing to measure.
         """
         self._name = name
         self._percent = (percent, percent if until is None else until)
         self.tick(0.0)
         started = time.perf_counter()
         result = work()
-        self._reports.append(StageReport(name, time.perf_counter() - started, residual_px(result)))
+        seconds, left = time.perf_counter() - started, residual_px(result)
+        known = left is not None and math.isfinite(left)
+        self._reports.append(StageReport(name, seconds, left if known else None))
         return result
 
     def tick(self, fraction: float) -> None:
@@ -66,10 +69,6 @@ class Stages:
         first, last = self._percent
         percent = first + (last - first) * min(1.0, max(0.0, fraction))
         self._on_progress(self._name, self._start + int(percent * (self._end - self._start)) // 100)
-
-    def picture(self, name: str, make: Callable[[], Rgb], caption: str = "") -> None:
-        """A picture of the stage that runs or has just run; `make` is called only if a report is wanted."""
-        self.recorder.picture(self._name, name, make, caption)
 
     @property
     def reports(self) -> tuple[StageReport, ...]:

@@ -58,8 +58,11 @@ def area_change(shifts: Transform, box: Box, cells: int = 96) -> Rgb:
 
 
 def expected_error(errors: ErrorMap, um_per_px: float | None = None) -> Rgb:
-    """The error that nine places in ten stay below, as a heat map. um_per_px : as in size_of."""
-    values = errors.p90 * (um_per_px or 1)
+    """The error that nine places in ten stay below, as a heat map, grey where nothing was measured.
+
+    um_per_px : as in size_of.
+    """
+    values = np.where(errors.measured, errors.p90, np.nan) * (um_per_px or 1)
     known = values[np.isfinite(values)]
     high = _round_up(float(known.max()) if known.size else 1.0)
     return draw.heat_with_scale(values, high, "um" if um_per_px else "px")

@@ -102,8 +102,8 @@ def _edge(box: Box) -> Points:
 def _places(result: RegistrationResult, box: Box) -> list[tuple[str, Box]]:
     x, y = box.centre
     places = [("In detail: the middle", _around(x, y, box))]
-    if result.expected is not None and np.isfinite(result.expected.p90).any():
-        values = np.nan_to_num(result.expected.p90, nan=-1.0)
+    if result.expected is not None and result.expected.measured.any():
+        values = np.where(result.expected.measured, result.expected.p90, -1.0)
         row, column = np.unravel_index(int(values.argmax()), values.shape)
         where = np.array(result.expected.origin) + (np.array((column, row)) + 0.5) * result.expected.spacing
         places.append(

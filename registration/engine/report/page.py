@@ -79,9 +79,9 @@ def _summary(result: RegistrationResult) -> list[tuple[str, str]]:
         rows.append(("Region", f"x {box.x}, y {box.y}, {box.width} x {box.height} px"))
     if result.section is not None:
         rows.append(("Sections", result.section.message))
-    rows.append(("Error at held-out matches", _errors(result)))
+    rows.append(("Error at held-out matches" if result.box is None else "Expected error", _errors(result)))
     if result.expected is not None:
-        rows.append(("Largest expected error (p90)", f"{_largest(result)} px"))
+        rows.append(("Largest expected error (p90)", _largest(result)))
     for name, frame in (("First slide", result.transform.fixed), ("Second slide", result.transform.moving)):
         um = frame.um_per_px
         scale = "um/px unknown" if um is None else f"{um[0]:.4g} x {um[1]:.4g} um/px"
@@ -101,8 +101,8 @@ def _errors(result: RegistrationResult) -> str:
 
 
 def _largest(result: RegistrationResult) -> str:
-    values = [float(value) for value in result.expected.p90.ravel()] if result.expected is not None else []
-    return _number(max((value for value in values if value == value), default=float("nan")))
+    known = [] if result.expected is None else result.expected.p90[result.expected.measured].tolist()
+    return f"{_number(max(known))} px" if known else "not measured"
 
 
 def _stages(result: RegistrationResult) -> str:

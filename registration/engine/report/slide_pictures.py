@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from registration.engine.matrices import Matrix
     from registration.engine.transforms import DisplacementField
 
-_SIDE = 480
 _CANDIDATE_SIDE = 150
 _MOST_CANDIDATES = 18
 

@@ -14,11 +14,12 @@ import pytest
 
 from registration.engine.config import preset
 from registration.engine.errors import EngineError
-from registration.engine.expected import ErrorMap
+from registration.engine.expected import UNMEASURED_PX, ErrorMap
 from registration.engine.geometry import Box, Frame, Size
 from registration.engine.matrices import shift
 from registration.engine.pipeline import align_slides, register
 from registration.engine.report.outcome import draw_outcome
+from registration.engine.report.page import page
 from registration.engine.report.recorder import NO_RECORDER, Pictures
 from registration.engine.report.write import write_report
 from registration.engine.result import (
@@ -58,7 +59,7 @@ def result_of(transform: Transform, box: Box | None = BOX, **changes: Any) -> Re
         engine_version="0.1",
         stages=(StageReport("aligning the slides", 1.5, 12.25), StageReport("matching cells", 2.0)),
         evidence={"slide_z": 31.5, "region_agreeing": 0.61},
-        expected=ErrorMap(np.array([(0.5, 1.0), (4.0, np.nan)], np.float32), (40, 30), 150.0),
+        expected=ErrorMap(np.array([(0.5, 1.0), (4.0, UNMEASURED_PX)], np.float32), (40, 30), 150.0),
         section=Section(SectionKind.SAME, 0.8, "One section, stained twice."),
     )
     return replace(result, **changes)
@@ -86,20 +87,18 @@ def test_without_a_report_nothing_is_drawn() -> None:
     def never() -> Rgb:
         raise AssertionError("drawn unasked")
 
-    stages = Stages(no_progress)
-    stages.run("a stage", 0, lambda: stages.picture("inside", never))
-    stages.picture("after", never)
-    assert not NO_RECORDER.wants
+    recorder = Stages(no_progress).recorder
+    assert recorder is NO_RECORDER
+    assert not recorder.wants
+    recorder.picture("a stage", "unwanted", never)
     with pytest.raises(AssertionError, match="unasked"):
-        Stages(no_progress, recorder=Pictures()).picture("wanted", never)
+        Pictures().picture("a stage", "wanted", never)
 
 
 def test_pictures_come_in_order_with_their_stage_and_not_too_large() -> None:
     recorder = Pictures()
-    stages = Stages(no_progress, recorder=recorder)
-    stages.run("first", 0, lambda: stages.picture("one", lambda: flat((250, 20, 30), 10, 3000), "why"))
-    stages.run("second", 50, lambda: None)
-    stages.picture("two", lambda: flat((1, 2, 3)))
+    recorder.picture("first", "one", lambda: flat((250, 20, 30), 10, 3000), "why")
+    recorder.picture("second", "two", lambda: flat((1, 2, 3)))
     assert [(shot.stage, shot.name, shot.caption) for shot in recorder.shots] == [
         ("first", "one", "why"),
         ("second", "two", ""),
@@ -225,3 +224,10 @@ def test_every_stage_leaves_its_pictures_and_changes_nothing() -> None:
         *("Free matches around the region", "Nuclei before and after the field", "Cell by cell"),
         "What the matches ask for beyond the field",
     }
+
+
+def test_squares_without_tissue_are_not_the_largest_error() -> None:
+    result = result_of(AffineTransform.identity(FRAME))
+    assert "<td>4 px</td>" in page("title", result, ())
+    nothing = ErrorMap(np.full((2, 2), UNMEASURED_PX, np.float32), (0, 0), 64.0)
+    assert "<td>not measured</td>" in page("title", replace(result, expected=nothing), ())

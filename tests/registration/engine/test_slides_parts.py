@@ -20,6 +20,7 @@ from registration.engine.blockmatch import (
 from registration.engine.chance import binomial_z, quantile
 from registration.engine.coarse import candidates
 from registration.engine.config.slides import SlideConfig
+from registration.engine.constraints import excluding
 from registration.engine.correlate import fft_shape, masked_ncc, spectra
 from registration.engine.errors import EngineError
 from registration.engine.features import overview
@@ -28,6 +29,7 @@ from registration.engine.matrices import Matrix, apply, shift, turn
 from registration.engine.resample import warp_array, warp_quick
 from registration.engine.result import StageReport
 from registration.engine.stages import Stages
+from registration.engine.synthetic import ArraySource
 
 LIMITS = (0.7, 1.4)
 LAYOUT = Layout(tile=48, search=16, stride=24)
@@ -232,3 +234,22 @@ def test_unknown_scales_span_the_range_evenly() -> None:
     assert scales[0] == pytest.approx(0.5)
     assert scales[-1] == pytest.approx(2.0)
     assert 1.0 in [pytest.approx(scale) for scale in scales]
+
+
+def test_a_region_that_is_left_out_may_be_as_large_as_the_largest_slide() -> None:
+    """Its edges must not bend because corners lie far away."""
+    far = 300_000.0
+    white = ArraySource(np.full((200, 200, 3), 255, np.uint8), None)
+    cut = excluding(white, (np.array([(-far, -far / 2), (far + 100, far / 2 + 50), (-far, far)]),))
+    _, valid = cut.read(0, 0, 200, 200, 1.0)
+    ys, xs = np.mgrid[:200, :200] + 0.5
+    gap = ys - xs / 2  # above 0 below the edge from the first to the second corner
+    assert not valid[gap > 1].any()
+    assert valid[gap < -1].all()
+
+
+def test_a_stage_that_had_nothing_to_measure_leaves_no_figure() -> None:
+    stages = Stages(lambda stage, percent: None)
+    stages.run("one", 0, lambda: math.nan, residual_px=lambda found: found)
+    stages.run("two", 50, lambda: 1.5, residual_px=lambda found: found)
+    assert [report.residual_px for report in stages.reports] == [None, 1.5]
