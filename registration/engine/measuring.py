@@ -14,7 +14,7 @@ from registration.engine.region import Region, read_region
 from registration.engine.regional import RegionalFit, refit, supported
 from registration.engine.report.stage_pictures import show_region
 from registration.engine.source import PixelSource
-from registration.engine.stages import Stages
+from registration.engine.stages import Stages, Tick, no_tick
 from registration.engine.transforms import Transform
 from registration.engine.workingscale import WorkingScale, fit_box
 
@@ -45,11 +45,6 @@ class Measured:
     field: FieldFit
 
     @property
-    def finest(self) -> RegionalFit:
-        """Where the level-0 stage began."""
-        return self.mids[-1]
-
-    @property
     def supported(self) -> RegionalFit:
         """What the region's surroundings confirm, at the finest scale at which they do."""
         return supported(self.mids)
@@ -58,7 +53,9 @@ class Measured:
 def measured(task: RegionTask, stages: Stages) -> Measured:
     """Refits the start, reads the region and matches its cells."""
     mids = stages.run("fitting the region", 0, lambda: refitted(task, stages), until=20)
-    region = stages.run("reading the region", 20, lambda: read_around(task, mids[-1].start), until=55)
+    region = stages.run(
+        "reading the region", 20, lambda: read_around(task, mids[-1].start, stages.tick), until=55
+    )
     pins = pins_of(task.landmarks, region)
     fit = stages.run(
         "matching cells",
@@ -84,12 +81,12 @@ def refitted(task: RegionTask, stages: Stages) -> tuple[RegionalFit, ...]:
     )
 
 
-def read_around(task: RegionTask, start: LocalStart) -> Region:
+def read_around(task: RegionTask, start: LocalStart, tick: Tick = no_tick) -> Region:
     """The region with its margin and context."""
     config = task.config.level_zero
     scale = WorkingScale.of(task.fixed, config)
     box = fit_box(task.box, Size(task.fixed.width, task.fixed.height), scale, config)
-    return read_region(task.fixed, task.moving, start, box, scale)
+    return read_region(task.fixed, task.moving, start, box, scale, tick)
 
 
 def pins_of(landmarks: Landmarks, region: Region) -> Pins:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import product
 
 import cv2
@@ -19,6 +19,7 @@ from registration.engine.matrices import Matrix, apply, scaling, shift
 from registration.engine.nonrigid import Grid, Nodes
 from registration.engine.resample import lattice, moving_downsample, sample, sample_lattice
 from registration.engine.source import PixelSource
+from registration.engine.stages import Tick, no_tick
 from registration.engine.stains import Channel
 from registration.engine.tissue import tissue_mask
 from registration.engine.workingscale import WorkingScale
@@ -96,7 +97,12 @@ def _without_rim(start: int, stop: int, unit: int, limit: int) -> tuple[int, int
 
 
 def read_region(
-    fixed: PixelSource, moving: PixelSource, start: LocalStart, box: Box, scale: WorkingScale
+    fixed: PixelSource,
+    moving: PixelSource,
+    start: LocalStart,
+    box: Box,
+    scale: WorkingScale,
+    tick: Tick = no_tick,
 ) -> Region:
     """Both slides' hematoxylin over `box`, read block by block, each slide in its own frame.
 
@@ -113,9 +119,11 @@ def read_region(
     fixed_part, moving_part = (
         _Canvas.empty(part.size, counterstain(source)) for part, source in ((work, fixed), (twin, moving))
     )
+    reads = [partial(fixed_part.read, fixed, work, block, unit) for block in _blocks(work)]
+    reads += [partial(moving_part.read, moving, twin, block, downsample) for block in needed]
     with ThreadPoolExecutor(_THREADS) as pool:
-        list(pool.map(lambda block: fixed_part.read(fixed, work, block, unit), _blocks(work)))
-        list(pool.map(lambda block: moving_part.read(moving, twin, block, downsample), needed))
+        for done, _ in enumerate(pool.map(lambda read: read(), reads), start=1):
+            tick(done / len(reads))
     region = Region(
         box=box,
         scale=scale,

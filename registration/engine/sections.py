@@ -12,9 +12,9 @@ from registration.engine.config import RegistrationConfig
 from registration.engine.geometry import Box, Points, Size
 from registration.engine.inputs import mean_um
 from registration.engine.measuring import RegionTask, measured
-from registration.engine.result import Section, SectionKind, no_progress
+from registration.engine.result import Section, SectionKind
 from registration.engine.source import Mask, PixelSource
-from registration.engine.stages import Stages
+from registration.engine.stages import Stages, Tick, no_tick
 from registration.engine.tissue import tissue_mask
 from registration.engine.transforms import Transform
 
@@ -47,6 +47,7 @@ def detect_section(
     config: RegistrationConfig,
     *,
     region_um: float | None = None,
+    tick: Tick = no_tick,
 ) -> Section:
     """Whether single cells match. Unknown where slides are too coarse to show cells, or nothing can be seen.
 
@@ -57,12 +58,14 @@ def detect_section(
     coarsest = max(mean_um(fixed), mean_um(moving))
     if known and coarsest > COARSEST_UM:
         return Section(SectionKind.UNKNOWN, None, _too_coarse(coarsest))
+    boxes = spots(fixed, moving, start)
     shares = [
-        share
-        for box in spots(fixed, moving, start)
-        if (share := _agreeing(fixed, moving, start, coarse_downsample, config, box)) is not None
+        _agreeing(
+            RegionTask(fixed, moving, box, start, coarse_downsample, config), _part(tick, done, len(boxes))
+        )
+        for done, box in enumerate(boxes)
     ]
-    return section_of(shares, known, region_um)
+    return section_of([share for share in shares if share is not None], known, region_um)
 
 
 def section_of(shares: list[float], scale_known: bool, region_um: float | None = None) -> Section:
@@ -150,19 +153,15 @@ def _at(mask: Mask, source: PixelSource, points: Points) -> Mask:
     return found
 
 
-def _agreeing(
-    fixed: PixelSource,
-    moving: PixelSource,
-    start: Transform,
-    coarse_downsample: float,
-    config: RegistrationConfig,
-    box: Box,
-) -> float | None:
+def _agreeing(spot: RegionTask, stages: Stages) -> float | None:
     """Share of the spot's cells that agree; None where too few have texture."""
-    field = measured(
-        RegionTask(fixed, moving, box, start, coarse_downsample, config), Stages(no_progress)
-    ).field
+    field = measured(spot, stages).field
     return field.agreeing if field.windows >= CELLS_NEEDED else None
+
+
+def _part(tick: Tick, done: int, count: int) -> Stages:
+    """The stages of one of `count` spots, `done` of which lie behind."""
+    return Stages(lambda stage, percent: tick((done + percent / 100) / count))
 
 
 def _too_coarse(um_per_px: float) -> str:
