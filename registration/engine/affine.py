@@ -154,8 +154,10 @@ def model_for(matches: int) -> Model | None:
 
 
 def believable(matrix: Matrix, scale_limits: tuple[float, float]) -> bool:
+    if not np.isfinite(matrix).all():
+        return False
     large, small = singular_values(matrix)
-    return bool(np.isfinite(matrix).all()) and small >= scale_limits[0] and large <= scale_limits[1]
+    return small >= scale_limits[0] and large <= scale_limits[1]
 
 
 @dataclass(frozen=True)

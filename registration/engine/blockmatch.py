@@ -53,7 +53,8 @@ class Blocks:
 class Agreement:
     """How often free peaks fall where a transform predicts them, and how far that is from chance.
 
-    share : of the blocks. z : (hits - expected) / standard deviation of a binomial with the chance rate.
+    share : of the blocks. z : in standard deviations; of a binomial with the chance rate (`agreement`), or of
+    the normal that its exact tail corresponds to (`exact_agreement`).
     """
 
     share: float
@@ -123,8 +124,7 @@ def agreement(blocks: Blocks, layout: Layout, tolerance: float) -> Agreement:
     count = len(blocks)
     if count == 0:
         return Agreement(0.0, 0.0, 0)
-    hits = int((np.hypot(*blocks.shifts.T) <= tolerance).sum())
-    chance = min(0.9, math.pi * tolerance**2 / (2 * layout.search + 1) ** 2)
+    hits, chance = _hits(blocks, layout, tolerance)
     z = (hits - count * chance) / math.sqrt(count * chance * (1 - chance))
     return Agreement(hits / count, z, count)
 
@@ -134,9 +134,14 @@ def exact_agreement(blocks: Blocks, layout: Layout, tolerance: float) -> Agreeme
     count = len(blocks)
     if count == 0:
         return Agreement(0.0, 0.0, 0)
-    hits = int((np.hypot(*blocks.shifts.T) <= tolerance).sum())
-    chance = min(0.9, math.pi * tolerance**2 / (2 * layout.search + 1) ** 2)
+    hits, chance = _hits(blocks, layout, tolerance)
     return Agreement(hits / count, binomial_z(hits, count, chance), count)
+
+
+def _hits(blocks: Blocks, layout: Layout, tolerance: float) -> tuple[int, float]:
+    """How many free peaks lie within `tolerance` px of no shift, and each one's probability to by chance."""
+    hits = int((np.hypot(*blocks.shifts.T) <= tolerance).sum())
+    return hits, min(0.9, math.pi * tolerance**2 / (2 * layout.search + 1) ** 2)
 
 
 def parabola_offset(before: float, peak: float, after: float) -> float:

@@ -11,13 +11,18 @@ import math
 from enum import StrEnum
 from functools import cache
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from registration.engine.inputs import mean_um
 from registration.engine.source import PixelSource, Rgb
-from registration.engine.stains import HEMATOXYLIN_FULL_SCALE, STAIN_VECTORS, Channel, density_table
+from registration.engine.stains import (
+    HEMATOXYLIN_FULL_SCALE,
+    STAIN_VECTORS,
+    Channel,
+    density_table,
+    table_sum,
+)
 
 #: The slide is looked at in so many windows each way, of so many px a side, at this scale.
 _WINDOWS, _WINDOW_PX = 6, 48
@@ -58,9 +63,7 @@ def hematoxylin_beside(rgb: Rgb, beside: Counterstain) -> Channel:
     out = np.empty(rgb.shape[:2], np.uint8)
     for top in range(0, rgb.shape[0], _ROWS_AT_ONCE):
         strip = slice(top, top + _ROWS_AT_ONCE)
-        looked_up = cv2.LUT(np.ascontiguousarray(rgb[strip]), table)
-        summed = np.asarray(cv2.transform(looked_up, np.ones((1, 3), np.float32)))
-        out[strip] = np.clip(np.rint(summed), 0, 255)
+        out[strip] = np.clip(np.rint(table_sum(rgb[strip], table)), 0, 255)
     return out
 
 
@@ -78,11 +81,11 @@ def _stained(source: PixelSource, row: int, column: int, downsample: float) -> N
 
 @cache
 def _table(beside: Counterstain) -> NDArray[np.float32]:
-    """(1, 256, 3): what each grey level of each channel adds to the hematoxylin image."""
+    """(256, 3): what each grey level of each channel adds to the hematoxylin image."""
     vectors = np.array(STAIN_VECTORS)
     if beside is not Counterstain.UNKNOWN:
         kept = vectors[1 if beside is Counterstain.EOSIN else 2]
         across = np.cross(vectors[0], kept)
         vectors = np.stack((vectors[0], kept, across / np.linalg.norm(across)))
     row = 255 / HEMATOXYLIN_FULL_SCALE * np.linalg.inv(vectors)[:, 0]
-    return (density_table()[:, None] * row).astype(np.float32)[None]
+    return (density_table()[:, None] * row).astype(np.float32)

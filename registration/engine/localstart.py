@@ -12,7 +12,7 @@ from registration.engine.matrices import Matrix, apply
 from registration.engine.robust import fit
 from registration.engine.transforms import AffineTransform, DisplacementField, Transform
 
-#: Nodes along the longer side on which a field is taken over; more where its own are denser.
+#: Nodes along the longer side on which a field is taken over. The slide-level field's own lie further apart.
 _NODES = 48
 #: A field that nowhere does more than this (fixed level-0 px) is left away.
 _NOTHING_PX = 0.02

@@ -39,15 +39,8 @@ def between_scales(matrix: Matrix, fixed_factor: float, moving_factor: float) ->
     return rescaled
 
 
-def centre_based(matrix: Matrix) -> Matrix:
-    """The same map between array indices, as OpenCV counts them."""
-    offset = float(index_from_point(np.zeros(2))[0])
-    indexed: Matrix = shift(offset, offset) @ matrix @ shift(-offset, -offset)
-    return indexed
-
-
 def corner_based(matrix: Matrix) -> Matrix:
-    """The inverse of centre_based."""
+    """matrix : a map between array indices, as OpenCV counts them. Returns the same between points."""
     offset = float(index_from_point(np.zeros(2))[0])
     cornered: Matrix = shift(-offset, -offset) @ matrix @ shift(offset, offset)
     return cornered

@@ -44,7 +44,7 @@ class HeldOut:
 
     centres : (N, 2). residual : (N, 2), from the field to the block's free peak. score, gap : (N,), height of
     that peak and its lead over the next. crossed : (N, 2), from a field fitted without the matches around the
-    block to the peak. before : (N, 2), from the start (without a field) to the free peak found from there.
+    block to the peak. before : (N, 2), from the start to the free peak found from there.
     """
 
     centres: Points

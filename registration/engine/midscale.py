@@ -107,7 +107,6 @@ def _pass(
     seen = channels(image)
     volume = score_volume(level.seen, level.fixed.mask, seen, image.mask, lattice, one.search, one.pitch)
     xs, ys = (volume.lattice.middles(side) * one.reduction for side in reversed(shape))
-    xs, ys = xs[xs < (grid.columns - 2) * grid.spacing], ys[ys < (grid.rows - 2) * grid.spacing]
     before = grid.evaluate(nodes, xs, ys)
     apart = volume.lattice.stride * one.reduction
     scores = agreed(standardised(volume), config.step * one.reduction * one.pitch / apart, config.jump)

@@ -1,8 +1,8 @@
 """The slide-level affine refitted around a region, down to the scale where the level-0 stage takes over.
 
 On a big slide the coarse alignment is off by dozens of level-0 px, and tissue bends; so the affine is fitted
-again to the region and what surrounds it, at ever finer scale,
-each time searching as far as the last one errs.
+again to the region and what surrounds it, at ever finer scale, each time searching as far as the last one
+errs.
 """
 
 from __future__ import annotations
@@ -44,14 +44,12 @@ _SCALES = (8.0, 4.0, 2.5, 2.0, 2.0)
 
 @dataclass(frozen=True)
 class RegionalFit:
-    """start : for the level-0 stage. judged : free peaks at mid scale on a grid of their own. residuals_px :
-    of those that agree, fixed level-0 px. context : what was looked at, fixed level-0 px, at `downsample`.
-    blocks : the free peaks, px of that image.
+    """start : for the level-0 stage. judged : free peaks at mid scale on a grid of their own. context : what
+    was looked at, fixed level-0 px, at `downsample`. blocks : the free peaks, px of that image.
     """
 
     start: LocalStart
     judged: Agreement
-    residuals_px: tuple[float, ...]
     context: Box
     downsample: int
     blocks: Blocks
@@ -175,16 +173,8 @@ def _is_large(image: Overview) -> bool:
 def _judge(image: Overview, moving: PixelSource, start: LocalStart, context: Box) -> RegionalFit:
     layout = LARGE_JUDGE if _is_large(image) else JUDGE
     blocks = _match(image, moving, start, context, layout)
-    distances = np.hypot(*blocks.shifts.T)
-    near = distances[distances <= TOLERANCE] * image.downsample
-    return RegionalFit(
-        start,
-        agreement(blocks, layout, TOLERANCE),
-        tuple(near.tolist()),
-        context,
-        int(image.downsample),
-        blocks,
-    )
+    judged = agreement(blocks, layout, TOLERANCE)
+    return RegionalFit(start, judged, context, int(image.downsample), blocks)
 
 
 def _match(image: Overview, moving: PixelSource, start: LocalStart, context: Box, layout: Layout) -> Blocks:

@@ -42,7 +42,8 @@ def refine(
     task: RegionTask, fits: tuple[RegionalFit, ...], tick: Callable[[float], None] = lambda fraction: None
 ) -> RegionalFit:
     """The fit that the surroundings support, with a field fitted to structures at ever finer scale as long as
-    blocks that were left out confirm it. A field that they do not confirm is not used.
+    blocks that were left out confirm it. A field that they do not confirm is used only where landmarks ask
+    for it.
     """
     best = supported(fits)
     scales = [each.downsample for each in fits if each.downsample * _um(task) > FINEST_UM / math.sqrt(2)]
@@ -57,7 +58,7 @@ def refine(
 
 
 def _refined(task: RegionTask, start: LocalStart, downsample: int) -> LocalStart | None:
-    """None where the left-out blocks do not confirm the new field."""
+    """None where neither the left-out blocks nor landmarks speak for the new field."""
     context = context_box(task.box, Size(task.fixed.width, task.fixed.height), downsample, CONTEXT_PX)
     image = fixed_overview(task.fixed, context, downsample)
     margin = _MARGIN + math.ceil(start.reach / downsample)

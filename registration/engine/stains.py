@@ -1,4 +1,4 @@
-"""Optical density and the hematoxylin channel, by 256-entry tables.
+"""Optical density, by 256-entry tables, and the stains' directions in it.
 
 Stain vectors (optical density of R, G, B for hematoxylin, eosin and DAB): Ruifrok and Johnston 2001,
 "Quantification of histochemical staining by color deconvolution".
@@ -20,7 +20,6 @@ _HED = np.array([(0.650, 0.704, 0.286), (0.072, 0.990, 0.105), (0.268, 0.570, 0.
 STAIN_VECTORS = _HED / np.sqrt((_HED**2).sum(axis=1, keepdims=True))
 #: Optical density that fills the uint8 range of a hematoxylin image.
 HEMATOXYLIN_FULL_SCALE = 1.5
-_ROWS_AT_ONCE = 512
 
 
 def density_table() -> Density:
@@ -29,34 +28,17 @@ def density_table() -> Density:
     return (-np.log10(np.maximum(levels, 0.5) / 255)).astype(np.float32)
 
 
-def _hematoxylin_row() -> NDArray[np.float64]:
-    """The row of the unmixing matrix that gives hematoxylin from optical densities of R, G, B."""
-    row: NDArray[np.float64] = np.linalg.inv(STAIN_VECTORS)[:, 0]
-    return row
-
-
-_TABLE = density_table()
-_HEMATOXYLIN_TABLE = (255 / HEMATOXYLIN_FULL_SCALE * _TABLE[:, None] * _hematoxylin_row()[None, :]).astype(
-    np.float32
-)
-_MEAN_TABLE: Density = np.repeat(_TABLE[:, None] / np.float32(3), 3, axis=1)
-
-
-def hematoxylin(rgb: Rgb) -> Channel:
-    """rgb : (rows, cols, 3) uint8. Returns (rows, cols) uint8: hematoxylin density, 255 = full scale."""
-    out = np.empty(rgb.shape[:2], np.uint8)
-    for top in range(0, rgb.shape[0], _ROWS_AT_ONCE):
-        strip = slice(top, top + _ROWS_AT_ONCE)
-        out[strip] = np.clip(np.rint(_table_sum(rgb[strip], _HEMATOXYLIN_TABLE)), 0, 255)
-    return out
+_MEAN_TABLE: Density = np.repeat(density_table()[:, None] / np.float32(3), 3, axis=1)
 
 
 def density(rgb: Rgb) -> Density:
     """rgb : (rows, cols, 3) uint8. Returns (rows, cols) float32: mean optical density of the channels."""
-    return _table_sum(rgb, _MEAN_TABLE)
+    return table_sum(rgb, _MEAN_TABLE)
 
 
-def _table_sum(rgb: Rgb, table: Density) -> Density:
-    """The sum over the channels of table[value, channel]."""
+def table_sum(rgb: Rgb, table: Density) -> Density:
+    """rgb : (rows, cols, 3) uint8. table : (256, 3). Returns (rows, cols): the sum of table[value, channel]
+    over the channels.
+    """
     looked_up = cv2.LUT(np.ascontiguousarray(rgb), table.reshape(1, 256, 3))
     return np.asarray(cv2.transform(looked_up, np.ones((1, 3), np.float32)), np.float32)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from registration.engine.counterstain import Counterstain, hematoxylin_beside
 from registration.engine.evaluation.field import folding_share
 from registration.engine.geometry import Box, Points
 from registration.engine.resample import warp_region
-from registration.engine.stains import hematoxylin
 from registration.engine.synthetic import Defects, PhantomArrays, PhantomSpec, make_phantom, phantom_arrays
 
 SIZE = 768
@@ -62,7 +62,9 @@ def test_the_truth_holds_beside_the_damage(side: str) -> None:
     )
     pair = make_phantom(spec)
     pulled, _ = warp_region(pair.ihc, pair.truth, Box(0, 0, SIZE, SIZE))
-    ours, theirs = (hematoxylin(rgb).astype(float) for rgb in (pair.he.rgb, pulled))
+    ours, theirs = (
+        hematoxylin_beside(rgb, Counterstain.UNKNOWN).astype(float) for rgb in (pair.he.rgb, pulled)
+    )
     at, beside = (_likeness(ours, np.roll(theirs, px, axis=(0, 1)), pair.points) for px in (0, 3))
     assert at > 0.5
     assert at > beside + 0.1
