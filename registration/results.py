@@ -37,15 +37,14 @@ class StageRow:
 class ResultFacts:
     """verdict : sign and word. advice : what it means. numbers : label and value with unit, for the region.
 
-    held_out : the error at held-out matches in words, or "". top : what the map's brightest colour stands
-    for, "" without a map. reasons : sentences. message, disagreement : of the sections. guided : landmarks
-    and exclusions in words. box : x, y, width, height on the slide that carries the grid.
+    top : what the map's brightest colour stands for, "" without a map. reasons : sentences. message,
+    disagreement : of the sections. guided : landmarks and exclusions in words. box : x, y, width, height on
+    the slide that carries the grid.
     """
 
     verdict: str
     advice: str
     numbers: tuple[tuple[str, str], ...]
-    held_out: str
     top: str
     reasons: tuple[str, ...]
     message: str
@@ -66,7 +65,6 @@ def result_facts(registration: Registration) -> ResultFacts:
         verdict=VERDICTS.get(registration.verdict, "No verdict"),
         advice=_ADVICE.get(Verdict(registration.verdict), ""),
         numbers=_numbers(metrics),
-        held_out=_spread_words(metrics, "error"),
         top=_top(metrics.get("error_map")),
         reasons=tuple(in_print(reason["message"]) for reason in registration.reasons),
         message="" if section is None else in_print(section["message"]),
@@ -107,13 +105,11 @@ def _file(registration: Registration, name: str) -> str:
 
 
 def _numbers(metrics: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Expected over the region; where nothing is expected of it, what was measured at held-out matches."""
+    """The error that the verdict is about, and what the map states of its worst square, where there is one."""
+    error = _spread(metrics, "error") or {"median": _UNKNOWN, "p90": _UNKNOWN}
+    numbers = ("Median error", error["median"]), ("90 % below", error["p90"])
     expected = _spread(metrics, "expected_error")
-    if expected is not None:
-        labels = {"median": "Median", "p90": "90 % below", "worst": "Worst"}
-        return tuple((label, expected[name]) for name, label in labels.items())
-    measured = _spread(metrics, "error") or {"median": _UNKNOWN, "p90": _UNKNOWN}
-    return ("Median error", measured["median"]), ("90 % are below", measured["p90"])
+    return numbers if expected is None else (*numbers, ("Worst square", expected["worst"]))
 
 
 def _spread(metrics: dict[str, Any], name: str) -> dict[str, str] | None:
@@ -126,11 +122,6 @@ def _spread(metrics: dict[str, Any], name: str) -> dict[str, str] | None:
 
 def _rounded(value: float) -> str:
     return f"{value:.2f}" if value < 10 else f"{value:.0f}"
-
-
-def _spread_words(metrics: dict[str, Any], name: str) -> str:
-    spread = _spread(metrics, name)
-    return "" if spread is None else f"median {spread['median']}, 9 in 10 below {spread['p90']}"
 
 
 def _top(legend: dict[str, Any] | None) -> str:

@@ -181,9 +181,10 @@ def _summary(record: dict[str, Any]) -> Iterator[str]:
         yield f"  {reason['message']}"
     unit = "um" if record["fixed"]["um_per_px"] else "px"
     if error := record[f"error_{unit}"]:
-        yield f"Error at held-out matches: {_figures(error, unit)}"
+        what = "Error at held-out matches" if record["roi"] is None else "Error over the region"
+        yield f"{what}: {_figures(error, unit)}"
     if expected := record[f"expected_error_{unit}"]:
-        yield f"Expected error over the region: {_figures(expected, unit)}"
+        yield f"Its squares' expected errors: {_figures(expected, unit)}"
     if record["section"]:
         yield f"Sections: {record['section']['kind']}. {record['section']['message']}"
     if record["patches"] or record["dropped"]:

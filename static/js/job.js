@@ -72,14 +72,11 @@ function stageText({ status, stage, percent }) {
   return status === "queued" ? "Waiting for a worker" : `${stage || "Starting"} · ${percent} %`;
 }
 
-/** "Median 0.21 µm, 90 % below 0.5 µm", in px where um/px is unknown: what is expected of the region, else what was
- * measured at held-out matches; nothing while nothing was measured. */
+/** "Median 0.21 µm, 90 % below 0.5 µm", in px where um/px is unknown; nothing while nothing was measured. */
 export function errorText({ metrics }) {
-  for (const name of ["expected_error", "error"]) {
-    for (const [unit, sign] of [["um", "µm"], ["px", "px"]]) {
-      const spread = metrics?.[`${name}_${unit}`];
-      if (spread) return `Median ${spread.median.toFixed(2)} ${sign}, 90 % below ${spread.p90.toFixed(2)} ${sign}`;
-    }
+  for (const [unit, sign] of [["um", "µm"], ["px", "px"]]) {
+    const spread = metrics?.[`error_${unit}`];
+    if (spread) return `Median ${spread.median.toFixed(2)} ${sign}, 90 % below ${spread.p90.toFixed(2)} ${sign}`;
   }
   return "";
 }
