@@ -105,7 +105,7 @@ def _file(registration: Registration, name: str) -> str:
 
 
 def _numbers(metrics: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    """The error that the verdict is about, and what the map states of its worst square, where there is one."""
+    """The error that the verdict is about, and the worst that the map states of a square."""
     error = _spread(metrics, "error") or {"median": _UNKNOWN, "p90": _UNKNOWN}
     numbers = ("Median error", error["median"]), ("90 % below", error["p90"])
     expected = _spread(metrics, "expected_error")
