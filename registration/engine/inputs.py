@@ -12,6 +12,8 @@ from registration.engine.source import PixelSource
 SMALLEST_REGION_PX = 64
 #: No slide is finer or coarser, um per px.
 SMALLEST_UM, LARGEST_UM = 0.01, 1000.0
+#: A narrower slide, um, does not hold a cell of the level-0 stage.
+SMALLEST_SIDE_UM = 6.0
 
 
 def check_box(box: Box, fixed: PixelSource) -> None:
@@ -38,6 +40,21 @@ def check_box(box: Box, fixed: PixelSource) -> None:
             f"({size.width} x {size.height} px). Move it or make it smaller.",
             field="x" if across else "y",
         )
+    if not holds_cells(fixed):
+        um = mean_um(fixed)
+        raise EngineError(
+            "region_too_small",
+            f"At {um:g} um per pixel the slide ({size.width} x {size.height} px) is only "
+            f"{min(size.width, size.height) * um:.2g} um across; at least {SMALLEST_SIDE_UM:g} um are needed. "
+            "Correct its um per pixel.",
+            field="width" if size.width < size.height else "height",
+        )
+
+
+def holds_cells(source: PixelSource) -> bool:
+    """Whether the slide is wide and high enough for the level-0 stage; so taken where um/px is unknown."""
+    known = source.um_per_px is not None
+    return not known or min(source.width, source.height) * mean_um(source) >= SMALLEST_SIDE_UM
 
 
 def scale_known(fixed: PixelSource, moving: PixelSource) -> bool:

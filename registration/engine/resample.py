@@ -131,6 +131,14 @@ def sample_lattice(image: Image, points: Points, step: int, size: tuple[int, ...
     image : (h, w) uint8. points : (len(ys), len(xs), 2), xy, corner-based px of `image`, at `lattice` ys and
     xs. size : (rows, cols). Between the points the map is linear; outside the image the value is 0.
     """
+    if max(image.shape) > LARGEST_SIDE:
+        rows, columns = image.shape
+        near = np.clip(points, -_MARGIN, (columns + _MARGIN, rows + _MARGIN))
+        crop = _around(near, 1.0).intersection(Size(columns, rows).box)
+        image = image[crop.y : crop.bottom, crop.x : crop.right]
+        points = points - (crop.x, crop.y)
+    if image.size == 0:
+        return np.zeros(size, image.dtype)
     whole = (points.shape[1] * step, points.shape[0] * step)
     index = cv2.resize(index_from_point(points).astype(np.float32), whole, interpolation=cv2.INTER_LINEAR)
     part = index[step : step + size[0], step : step + size[1]]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from registration.engine.config import RegistrationConfig
 from registration.engine.geometry import Box, Points, Size
-from registration.engine.inputs import mean_um
+from registration.engine.inputs import holds_cells, mean_um
 from registration.engine.measuring import RegionTask, measured
 from registration.engine.result import Section, SectionKind
 from registration.engine.source import Mask, PixelSource
@@ -58,7 +58,7 @@ def detect_section(
     coarsest = max(mean_um(fixed), mean_um(moving))
     if known and coarsest > COARSEST_UM:
         return Section(SectionKind.UNKNOWN, None, _too_coarse(coarsest))
-    boxes = spots(fixed, moving, start)
+    boxes = spots(fixed, moving, start) if holds_cells(fixed) else []
     shares = [
         _agreeing(
             RegionTask(fixed, moving, box, start, coarse_downsample, config), _part(tick, done, len(boxes))

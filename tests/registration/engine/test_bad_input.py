@@ -250,6 +250,19 @@ def test_impossible_polygons_are_named(polygon: list[tuple[float, float]]) -> No
     assert (caught.value.code, caught.value.field) == ("bad_polygon", "exclude")
 
 
+def test_a_slide_too_narrow_for_a_cell_is_refused_with_its_um(pair: PhantomArrays) -> None:
+    """Mistaken um/px: 200 px at 0.02 um are less than a nucleus."""
+    fixed, moving = (
+        ArraySource(np.ascontiguousarray(one.rgb[150:350, 150:350]), (0.02, 0.02))
+        for one in (pair.he, pair.he)
+    )
+    result = judged(align_slides(fixed, moving, ACCURATE))
+    assert result.refused or result.section is not None
+    with pytest.raises(EngineError, match="um") as caught:
+        register(fixed, moving, Box(0, 0, 200, 200), ACCURATE, initial=result.transform)
+    assert caught.value.code == "region_too_small"
+
+
 def test_excluding_everything_is_refused(pair: PhantomArrays) -> None:
     everything = checked_polygons([[(-10, -10), (500, -10), (500, 500), (-10, 500)]])
     for said in (Constraints(exclude_fixed=everything), Constraints(exclude_moving=everything)):

@@ -41,6 +41,19 @@ def test_a_lattice_map_gives_the_pixels_of_the_full_map(rows: int, columns: int)
     assert np.abs(found.astype(int) - expected.astype(int)).max() <= 3  # OpenCV's 1/32 px, on steep texture
 
 
+@pytest.mark.parametrize("left", [0, 20_000, 39_800, 50_000])
+def test_a_lattice_map_into_an_image_that_opencv_takes_no_longer(left: int) -> None:
+    """As from the part of it that is needed; nothing beyond the image."""
+    image = np.random.default_rng(4).integers(0, 256, (60, 40_000), dtype=np.uint8)
+    xs, ys = lattice(0, 500, STEP), lattice(0, 40, STEP)
+    points = np.stack(np.meshgrid(xs + 0.25, ys + 3.5), axis=-1)
+    part = np.zeros((60, 800), np.uint8)
+    part[:, : max(0, min(800, 40_000 - left))] = image[:, left : left + 800]
+    found = sample_lattice(image, points + np.array((left, 0)), STEP, (40, 500))
+    inner = sample_lattice(part, points, STEP, (40, 500))
+    np.testing.assert_array_equal(found[:, 1:], inner[:, 1:])
+
+
 @pytest.mark.parametrize("cell", [8, 12, 16])
 @pytest.mark.parametrize(("dx", "dy"), [(2, -1), (-3, 3), (0, 0)])
 def test_cells_find_the_shift_between_two_images(cell: int, dx: int, dy: int) -> None:
