@@ -42,11 +42,11 @@ def check_box(box: Box, fixed: PixelSource) -> None:
         )
     if not holds_cells(fixed):
         um = mean_um(fixed)
+        across_um = min(size.width, size.height) * um
         raise EngineError(
             "region_too_small",
             f"At {um:g} um per pixel the slide ({size.width} x {size.height} px) is only "
-            f"{min(size.width, size.height) * um:.2g} um across; at least {SMALLEST_SIDE_UM:g} um are needed. "
-            "Correct its um per pixel.",
+            f"{across_um:.2g} um across; at least {SMALLEST_SIDE_UM:g} um are needed. Correct it.",
             field="width" if size.width < size.height else "height",
         )
 
