@@ -7,6 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from registration.engine.constraints import LARGEST_WEIGHT, LEAST_WEIGHT
 from registration.models import PairAlignment
 from registration.sections import disagreement, stated_section
 from registration.serializers import JOB_FIELDS, JobSerializer, ReasonSerializer
@@ -15,7 +16,6 @@ from viewer.models import Sections
 MAX_LANDMARKS = 1000
 MAX_POLYGONS = 200
 MAX_CORNERS = 2000
-MAX_WEIGHT = 1000.0
 
 
 def _place(**options: Any) -> serializers.ListField:
@@ -35,7 +35,7 @@ def _polygons(slide: str) -> serializers.ListField:
 class LandmarkSerializer(serializers.Serializer[dict[str, Any]]):
     he = _place(help_text="[x, y], level-0 px of the H&E slide.")
     ihc = _place(help_text="The same place, level-0 px of the IHC slide.")
-    weight = serializers.FloatField(default=1.0, max_value=MAX_WEIGHT, help_text="Above 0.")
+    weight = serializers.FloatField(default=1.0, min_value=LEAST_WEIGHT, max_value=LARGEST_WEIGHT)
 
 
 class NewAlignmentSerializer(serializers.Serializer[PairAlignment]):

@@ -15,6 +15,8 @@ from registration.engine.source import Mask, PixelSource, Rgb
 
 #: Corners further off than this (px) are brought to it: OpenCV takes no larger ones, and no slide is larger.
 _FURTHEST = 2_000_000
+#: Of a landmark. Beyond, sums with the other rows of a fit lose their digits.
+LEAST_WEIGHT, LARGEST_WEIGHT = 0.001, 1000.0
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Constraints:
 
 def checked_landmarks(fixed: ArrayLike, moving: ArrayLike, weight: ArrayLike | None = None) -> Landmarks:
     """Raises EngineError("bad_landmarks", field="landmarks") for other shapes, numbers that are not finite,
-    weights that are not above 0, or two landmarks at the same place.
+    weights outside LEAST_WEIGHT to LARGEST_WEIGHT, or two landmarks at the same place.
     """
     ends = [np.array(points, np.float64).reshape(-1, 2) for points in (fixed, moving)]
     weights = np.ones(len(ends[0])) if weight is None else np.array(weight, np.float64).ravel()
@@ -59,8 +61,8 @@ def checked_landmarks(fixed: ArrayLike, moving: ArrayLike, weight: ArrayLike | N
         raise _bad(f"{len(ends[0])} landmarks on one slide have {len(ends[1])} partners on the other")
     if not all(np.isfinite(values).all() for values in (*ends, weights)):
         raise _bad("a coordinate or weight is not a finite number")
-    if (weights <= 0).any():
-        raise _bad("a weight is not above 0")
+    if ((weights < LEAST_WEIGHT) | (weights > LARGEST_WEIGHT)).any():
+        raise _bad(f"a weight is not between {LEAST_WEIGHT:g} and {LARGEST_WEIGHT:g}")
     for points in ends:
         if len(np.unique(points, axis=0)) < len(points):
             raise _bad("two landmarks lie at the same place")

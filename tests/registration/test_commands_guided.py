@@ -80,6 +80,8 @@ def test_what_is_left_out_is_not_looked_at(phantom_pair: Phantom, tmp_path: Path
         (f"{HEADER}\n1,2,3,4\n5,6,3,4\n", ("same place",)),
         (f"{HEADER},weight\n1,2,3,4,0\n", ("weight",)),
         (f"{HEADER},weight\n1,2,3,4,-1\n", ("weight",)),
+        (f"{HEADER},weight\n1,2,3,4,1e-300\n", ("weight", "0.001")),
+        (f"{HEADER},weight\n1,2,3,4,1e300\n", ("weight", "1000")),
         (f"{HEADER}\n9999,2,3,4\n", ("9999, 2", "fixed slide")),
         (f"{HEADER}\n1,2,3,-4\n", ("3, -4", "moving slide")),
         ("\x00\xff", ("landmarks.csv",)),
