@@ -43,7 +43,9 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Spread:
-    """Median and 90th percentile of the distances at held-out matches."""
+    """Median and 90th percentile of an error: of whole slides the distances at held-out matches, of a region
+    what is expected.
+    """
 
     median: float
     p90: float
@@ -81,8 +83,8 @@ class StageReport:
 class RegistrationResult:
     """transform : moving_from_fixed, level-0 px. error_um : None if um/px is unknown. box : fixed frame.
 
-    expected : of a region; None for whole slides. section : of whole slides; None for a region whose slides
-    were aligned before.
+    expected : of a region; None for whole slides. section : of whole slides that are not refused; None for a
+    region.
     """
 
     transform: Transform
