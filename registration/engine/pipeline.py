@@ -10,6 +10,7 @@ import cv2
 from registration.engine import ENGINE_VERSION
 from registration.engine.config import RegistrationConfig
 from registration.engine.constraints import NO_CONSTRAINTS, Constraints, excluding
+from registration.engine.errors import EngineError
 from registration.engine.geometry import Box
 from registration.engine.inputs import check_box, frame, mean_um, scale_known
 from registration.engine.landmarkcheck import believable, told
@@ -58,7 +59,9 @@ def align_slides(
     found = _aligned(fixed, moving, config, constraints, stages)
     section = None
     if found.verdict.level is not Level.REFUSED:
-        section = stages.run("looking at cells", 92, lambda: _section(fixed, moving, config, found))
+        section = stages.run(
+            "looking at cells", 92, lambda: _section(fixed, moving, config, found, stages), until=99
+        )
     on_progress("done", 100)
     return RegistrationResult(
         transform=found.transform,
@@ -144,19 +147,36 @@ def _aligned(
 
 
 def _section(
-    fixed: PixelSource, moving: PixelSource, config: RegistrationConfig, found: SlideAlignment
+    fixed: PixelSource,
+    moving: PixelSource,
+    config: RegistrationConfig,
+    found: SlideAlignment,
+    stages: Stages,
 ) -> Section:
     coarse, _ = downsamples(fixed, moving, config.slides.overview_px)
     error = in_um(found.error_px, fixed.um_per_px)
     region_um = None if error is None else error.p90
-    return detect_section(fixed, moving, found.transform, coarse, config, region_um=region_um)
+    return detect_section(
+        fixed, moving, found.transform, coarse, config, region_um=region_um, tick=stages.tick
+    )
 
 
 def _stored(fixed: PixelSource, moving: PixelSource, initial: Transform | None) -> Transform:
-    """`initial` between the slides' own frames; a stored one may carry rounded um/px."""
+    """`initial` between the slides' own frames; a stored one may carry rounded um/px.
+
+    Raises EngineError("frame_mismatch", field="initial") where it is of slides of other sizes.
+    """
     assert initial is not None  # noqa: S101 - there are slides to align only where it is
     affine, field = split(initial)
     own = AffineTransform(affine.matrix, frame("fixed", fixed), frame("moving", moving))
+    if (initial.fixed.size, initial.moving.size) != (own.fixed.size, own.moving.size):
+        raise EngineError(
+            "frame_mismatch",
+            f"The transform to start from is between slides of {initial.fixed.size} and "
+            f"{initial.moving.size} px, but these have {own.fixed.size} and {own.moving.size}. Align the "
+            "slides again.",
+            field="initial",
+        )
     if field is None:
         return own
     return own @ DisplacementField(field.values, field.origin, field.spacing, own.fixed)

@@ -105,6 +105,14 @@ def large_error(error: float, limit: float, unit: str) -> Reason:
     )
 
 
+def rigid_only() -> Reason:
+    return Reason(
+        "rigid_only",
+        "Too few cells match to say how the tissue bends: only turn, shift and size were fitted. Take a "
+        "larger region for more.",
+    )
+
+
 def kept_from_folding() -> Reason:
     return Reason(
         "kept_from_folding",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +17,7 @@ from registration.engine.quality import RegionEvidence
 from registration.engine.region import Region
 from registration.engine.regionerror import blocks_error, cells_error, judged_by
 from registration.engine.regionmid import refine
-from registration.engine.robust import cauchy, fit
+from registration.engine.robust import cauchy, fit, nearest_similarity
 from registration.engine.stages import Stages
 from registration.engine.transforms import AffineTransform, DisplacementField, Transform
 
@@ -58,7 +57,8 @@ def fit_with_field(task: RegionTask, stages: Stages) -> RegionFit:
     if not region_evidence(task, found).level_zero:
         return _region_level(task, found, stages)
     if found.field.matches.weight.sum() < MATCHES_FOR_FIELD:
-        return _similarity(task, found)
+        thin = _similarity(task, found)
+        return replace(thin, evidence=replace(thin.evidence, too_thin=True))
     return result(task, found, affine_and_field(found.region, found.field), "field")
 
 
@@ -91,7 +91,7 @@ def _rigid_start(task: RegionTask, found: Measured) -> RegionFit:
         for first, last in ((task.box.x, task.box.right), (task.box.y, task.box.bottom))
     )
     points = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
-    matrix = _similarity_of(points, start.transform(points), np.ones(len(points)), start.affine)
+    matrix = nearest_similarity(points, start.transform(points), np.ones(len(points)), start.affine.matrix)
     return result(task, found, AffineTransform(matrix, start.affine.fixed, start.affine.moving), "rigid")
 
 
@@ -163,14 +163,5 @@ def _settled(points: Points, targets: Points, weights: NDArray[np.float64], star
     for _ in range(_ROBUST_ROUNDS):
         distances = np.linalg.norm(apply(matrix, points) - targets, axis=1)
         scale = max(2.0, float(np.median(distances)))
-        matrix = _similarity_of(points, targets, weights * cauchy(distances, scale), start)
-    return matrix
-
-
-def _similarity_of(
-    points: Points, targets: Points, weights: NDArray[np.float64], like: AffineTransform
-) -> Matrix:
-    """Mirrored where `like` is: as a turn it is fitted to points flipped before."""
-    flip = np.diag((math.copysign(1.0, float(np.linalg.det(like.matrix[:2, :2]))), 1.0, 1.0))
-    matrix: Matrix = fit(apply(flip, points), targets, weights, "similarity") @ flip
+        matrix = nearest_similarity(points, targets, weights * cauchy(distances, scale), start.matrix)
     return matrix

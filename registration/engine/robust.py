@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -33,6 +34,13 @@ def fit(source: Points, target: Points, weights: Weights, model: Model) -> Matri
     matrix[:2, :2] = linear
     fitted: Matrix = shift(*centre_t) @ matrix @ shift(*-centre_s)
     return fitted
+
+
+def nearest_similarity(source: Points, target: Points, weights: Weights, like: Matrix) -> Matrix:
+    """As `fit`, mirrored where `like` is: as a turn it is fitted to points flipped before."""
+    flip = np.diag((math.copysign(1.0, float(np.linalg.det(like[:2, :2]))), 1.0, 1.0))
+    matrix: Matrix = fit(apply(flip, source), target, weights, "similarity") @ flip
+    return matrix
 
 
 def robust_fit(

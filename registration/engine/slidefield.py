@@ -14,9 +14,13 @@ from registration.engine.nonrigid import Pins
 from registration.engine.quality import SlideEvidence, spread
 from registration.engine.report.stage_pictures import show_midscale
 from registration.engine.result import Level, Spread, Verdict
+from registration.engine.robust import nearest_similarity
 from registration.engine.slidefit import SlideFit
 from registration.engine.stages import Stages
 from registration.engine.transforms import AffineTransform, DisplacementField, Transform
+
+#: Places each way at which a similarity is fitted to an affine.
+_PLACES = 9
 
 
 @dataclass(frozen=True)
@@ -39,9 +43,12 @@ class SlideAlignment:
 def with_field(
     fit: SlideFit, verdict: Verdict, config: RegistrationConfig, landmarks: Landmarks, stages: Stages
 ) -> SlideAlignment:
-    """The affine alone where the slides are refused, or where blocks that no fit has used clearly contradict
-    the field. They do not say whether the slides belong together: the affine's evidence does.
+    """The affine alone where the slides are refused, or where blocks that no fit has used don't ask for the
+    field. They do not say whether the slides belong together: the affine's evidence does. For a method that
+    keeps angles, the similarity nearest to the affine.
     """
+    if config.model == "similarity":
+        return SlideAlignment(_similarity(fit.affine), fit.evidence, verdict, fit.error_px)
     plain = SlideAlignment(fit.affine, fit.evidence, verdict, fit.error_px)
     if verdict.level is Level.REFUSED:
         return plain
@@ -53,10 +60,18 @@ def with_field(
         residual_px=lambda found: found.evidence.after.median * fit.overviews[0].downsample,
     )
     show_midscale(stages.recorder, fit, mid)
-    if mid.evidence.worse and not len(landmarks):
+    if not mid.evidence.worth_using and not len(landmarks):
         return SlideAlignment(fit.affine, fit.evidence, verdict, fit.error_px, mid)
     transform = fit.affine @ as_field(fit, mid)
     return SlideAlignment(transform, fit.evidence, verdict, _error(fit, mid), mid)
+
+
+def _similarity(affine: AffineTransform) -> AffineTransform:
+    """Nearest over the fixed slide."""
+    sides = (np.linspace(0, side, _PLACES) for side in (affine.fixed.size.width, affine.fixed.size.height))
+    places = np.stack(np.meshgrid(*sides), axis=-1).reshape(-1, 2)
+    matrix = nearest_similarity(places, affine(places), np.ones(len(places)), affine.matrix)
+    return AffineTransform(matrix, affine.fixed, affine.moving)
 
 
 def as_field(fit: SlideFit, mid: MidFit) -> DisplacementField:

@@ -128,7 +128,8 @@ def fit_slides(
         between_scales(there.matrix, *factors), frame("fixed", fixed), frame("moving", moving)
     )
     apart = inconsistency(first.full, second.full, there.matrix, back.matrix)
-    evidence = SlideEvidence(there.judged.z, there.judged.share, there.judged.blocks, apart)
+    z = (there.judged.z + back.judged.z) / 2
+    evidence = SlideEvidence(z, there.judged.share, there.judged.blocks, apart)
     landmark_px = residuals(constraints.landmarks, affine.matrix)
     fit = SlideFit(affine, evidence, error, there.matrix, (first.full, second.full), landmark_px)
     show_search(stages.recorder, first, second, search.proposals)

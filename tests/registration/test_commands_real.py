@@ -53,7 +53,7 @@ def test_unrelated_slides_are_refused_and_force_writes_all_the_same(data_dir: Pa
     assert (record["verdict"], record["patches"]) == ("refused", 0)
     assert record["reasons"]
     assert all(reason["code"] and reason["message"].endswith(".") for reason in record["reasons"])
-    assert files_below(tmp_path / "refused") - {"field.npz"} == {"transform.json", "run.json"}
+    assert files_below(tmp_path / "refused") - {"field.npz", "expected.npz"} == {"transform.json", "run.json"}
     assert json.loads((tmp_path / "refused" / "transform.json").read_text())["verdict"] == "refused"
     forced = run("align", *slides, *region, "--layout", "roialign", "--force", "--out", tmp_path / "forced")
     assert forced.returncode == 3, forced.stderr
