@@ -61,14 +61,6 @@ def test_slides_are_aligned_at_any_turn_and_mirrored(rotation: float, mirror: bo
     assert result.error_um.median == pytest.approx(result.error_px.median * 0.25)
 
 
-def test_the_scale_is_found_where_um_per_px_is_unknown() -> None:
-    pair = phantom_arrays(512, scale=0.7, um_per_px=None)
-    result = align_slides(pair.he, pair.ihc, ACCURATE)
-    assert result.verdict.level is Level.GOOD
-    assert np.median(_errors(result, pair, Box(0, 0, 512, 512))) < 2.0
-    assert result.error_um is None
-
-
 @pytest.mark.parametrize("kind", ["unrelated", "blank"])
 def test_slides_without_common_tissue_are_refused(kind: str) -> None:
     pair = phantom_arrays(640, unrelated=kind == "unrelated", blank=kind == "blank")

@@ -90,7 +90,7 @@ def test_disjoint_halves_on_the_same_canvas_are_refused(he: SlideReader, ihc: Sl
     assert not align_slides(upper, _strip(ihc, 512), ACCURATE).refused
 
 
-@pytest.mark.parametrize(("fixed", "moving"), [("He", "Ki67"), ("proSPC", "He"), ("Ki67", "proSPC")])
+@pytest.mark.parametrize(("fixed", "moving"), [("He", "Ki67"), ("proSPC", "He")])
 def test_consecutive_sections_are_found_at_an_odd_angle(data_dir: Path, fixed: str, moving: str) -> None:
     """The moving one turned and, for two of them, mirrored; the other order is the engine's own check."""
     images = {name: _image(data_dir, name) for name in (fixed, moving)}
@@ -108,16 +108,6 @@ def test_plain_images_are_aligned_without_um_per_px(data_dir: Path) -> None:
     result = align_slides(sources[0], sources[1], ACCURATE)
     assert result.verdict.level is Level.GOOD
     assert result.error_um is None
-
-
-def test_unrelated_slides_are_refused(he: SlideReader, data_dir: Path) -> None:
-    lung = ArraySource(_image(data_dir, "He"), (2.0, 2.0))
-    assert align_slides(lung, he, ACCURATE).refused
-    with (
-        open_slide(data_dir / "slides" / "cmu-small-region.svs") as first,
-        open_slide(data_dir / "slides" / "tcga-cr-7395-ts1.svs", (0.5, 0.5)) as second,
-    ):
-        assert align_slides(first, second, ACCURATE).refused
 
 
 def _errors(result: RegistrationResult, fixed: Points, moving: Points) -> Points:
