@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 from registration.engine.geometry import Box, Points
 from registration.engine.matrices import Matrix, apply
-from registration.engine.robust import fit
+from registration.engine.robust import fit, nearest_similarity
 from registration.engine.transforms import AffineTransform, DisplacementField, Transform
 
 #: Nodes along the longer side on which a field is taken over. The slide-level field's own lie further apart.
 _NODES = 48
+#: Places each way at which a similarity is fitted to a transform.
+_PLACES = 9
 #: A field that nowhere does more than this (fixed level-0 px) is left away.
 _NOTHING_PX = 0.02
 
@@ -71,6 +73,14 @@ def local_start(transform: Transform, box: Box) -> LocalStart:
     shaped = values.reshape(len(ys), len(xs), 2).astype(np.float32)
     field = DisplacementField(shaped, (xs[0], ys[0]), (spacing, spacing), transform.fixed)
     return LocalStart(affine, field)
+
+
+def similarity_over(transform: Transform, box: Box, like: Matrix) -> AffineTransform:
+    """The similarity nearest to `transform` over `box` (fixed level-0 px), mirrored where `like` is."""
+    sides = (np.linspace(box.x, box.right, _PLACES), np.linspace(box.y, box.bottom, _PLACES))
+    points = np.stack(np.meshgrid(*sides), axis=-1).reshape(-1, 2)
+    matrix = nearest_similarity(points, transform(points), np.ones(len(points)), like)
+    return AffineTransform(matrix, transform.fixed, transform.moving)
 
 
 def _best(nodes: Points, targets: Points) -> NDArray[np.float64]:

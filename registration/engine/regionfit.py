@@ -11,6 +11,7 @@ from registration.engine.cellevidence import CellEvidence
 from registration.engine.expected import ErrorMap
 from registration.engine.geometry import Points
 from registration.engine.levelzero import FieldFit
+from registration.engine.localstart import similarity_over
 from registration.engine.matrices import Matrix, apply, shift
 from registration.engine.measuring import Measured, RegionTask, measured
 from registration.engine.quality import RegionEvidence
@@ -26,8 +27,6 @@ _ROBUST_ROUNDS = 4
 MATCHES_FOR_FIELD = 48.0
 #: With fewer not even that.
 _MATCHES_FOR_RIGID = 16
-#: Places each way at which a similarity is fitted to a start.
-_PLACES = 9
 #: Fields of which so much had to be made stiffer are said to be.
 _STIFFENED_SHARE = 0.02
 
@@ -86,13 +85,8 @@ def _similarity(task: RegionTask, found: Measured) -> RegionFit:
 def _rigid_start(task: RegionTask, found: Measured) -> RegionFit:
     """No cells to fit to: the similarity nearest to what the surroundings support."""
     start = found.supported.start
-    xs, ys = (
-        np.linspace(first, last, _PLACES)
-        for first, last in ((task.box.x, task.box.right), (task.box.y, task.box.bottom))
-    )
-    points = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
-    matrix = nearest_similarity(points, start.transform(points), np.ones(len(points)), start.affine.matrix)
-    return result(task, found, AffineTransform(matrix, start.affine.fixed, start.affine.moving), "rigid")
+    rigid = similarity_over(start.transform, task.box, start.affine.matrix)
+    return result(task, found, rigid, "rigid")
 
 
 def result(task: RegionTask, found: Measured, transform: Transform, model: str) -> RegionFit:

@@ -8,19 +8,16 @@ import numpy as np
 
 from registration.engine.config import RegistrationConfig
 from registration.engine.constraints import Landmarks
+from registration.engine.localstart import similarity_over
 from registration.engine.midevidence import TOLERANCE
 from registration.engine.midscale import MidFit, fit_midscale, mid_image
 from registration.engine.nonrigid import Pins
 from registration.engine.quality import SlideEvidence, spread
 from registration.engine.report.stage_pictures import show_midscale
 from registration.engine.result import Level, Spread, Verdict
-from registration.engine.robust import nearest_similarity
 from registration.engine.slidefit import SlideFit
 from registration.engine.stages import Stages
 from registration.engine.transforms import AffineTransform, DisplacementField, Transform
-
-#: Places each way at which a similarity is fitted to an affine.
-_PLACES = 9
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,8 @@ def with_field(
     keeps angles, the similarity nearest to the affine.
     """
     if config.model == "similarity":
-        return SlideAlignment(_similarity(fit.affine), fit.evidence, verdict, fit.error_px)
+        rigid = similarity_over(fit.affine, fit.affine.fixed.size.box, fit.affine.matrix)
+        return SlideAlignment(rigid, fit.evidence, verdict, fit.error_px)
     plain = SlideAlignment(fit.affine, fit.evidence, verdict, fit.error_px)
     if verdict.level is Level.REFUSED:
         return plain
@@ -64,14 +62,6 @@ def with_field(
         return SlideAlignment(fit.affine, fit.evidence, verdict, fit.error_px, mid)
     transform = fit.affine @ as_field(fit, mid)
     return SlideAlignment(transform, fit.evidence, verdict, _error(fit, mid), mid)
-
-
-def _similarity(affine: AffineTransform) -> AffineTransform:
-    """Nearest over the fixed slide."""
-    sides = (np.linspace(0, side, _PLACES) for side in (affine.fixed.size.width, affine.fixed.size.height))
-    places = np.stack(np.meshgrid(*sides), axis=-1).reshape(-1, 2)
-    matrix = nearest_similarity(places, affine(places), np.ones(len(places)), affine.matrix)
-    return AffineTransform(matrix, affine.fixed, affine.moving)
 
 
 def as_field(fit: SlideFit, mid: MidFit) -> DisplacementField:

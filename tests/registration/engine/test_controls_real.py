@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import cv2
@@ -21,6 +20,7 @@ from registration.engine.synthetic import ArraySource
 from registration.engine.synthetic.cases import Case, Material, from_landmarks, random_case, wrong_cases
 from registration.engine.synthetic.warped import frame_of
 from registration.engine.transforms import AffineTransform
+from tests.registration.engine.tables import table
 
 pytestmark = pytest.mark.data
 
@@ -37,10 +37,7 @@ class Section:
         read = cv2.imread(str(folder / f"{name}.jpg"))
         assert read is not None
         self.source = ArraySource(np.ascontiguousarray(read[..., ::-1], np.uint8), UM)
-        with (folder / f"{name}.csv").open(newline="") as file:
-            self.points: Points = np.array(
-                [[float(cell) for cell in row] for row in list(csv.reader(file))[1:]]
-            )
+        self.points: Points = table(folder / f"{name}.csv")
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from registration.engine.synthetic import ArraySource
 from registration.engine.synthetic.looks import BROWN, Look
 from registration.engine.synthetic.warped import WarpedSource, frame_of, smooth_field
 from registration.engine.transforms import AffineTransform, Transform
+from tests.registration.engine.tables import table
 
 pytestmark = pytest.mark.data
 
@@ -142,7 +142,7 @@ def _landmark_errors(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """rTRE with the affine alone, and with the field. degrees : turn and mirror the moving one."""
     pictures = [_image(data_dir, name) for name in (fixed, moving)]
-    marks = [_table(data_dir / LUNG / f"{name}.csv") for name in (fixed, moving)]
+    marks = [table(data_dir / LUNG / f"{name}.csv") for name in (fixed, moving)]
     diagonal = np.hypot(*pictures[1].shape[:2])
     if degrees is not None:
         matrix, pictures[1] = _turned(pictures[1], degrees)
@@ -177,11 +177,6 @@ def _image(data_dir: Path, name: str) -> NDArray[np.uint8]:
     read = cv2.imread(str(data_dir / LUNG / f"{name}.jpg"))
     assert read is not None
     return np.ascontiguousarray(read[..., ::-1], np.uint8)
-
-
-def _table(path: Path) -> Points:
-    with path.open(newline="") as file:
-        return np.array([[float(value) for value in row] for row in list(csv.reader(file))[1:]])
 
 
 def _turned(image: NDArray[np.uint8], degrees: float) -> tuple[Matrix, NDArray[np.uint8]]:

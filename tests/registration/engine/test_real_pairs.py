@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -20,6 +18,7 @@ from registration.engine.resample import warp_array
 from registration.engine.result import Level, RegistrationResult
 from registration.engine.source import PixelSource
 from registration.engine.synthetic import ArraySource
+from tests.registration.engine.tables import table
 from viewer.wsi import SlideReader, open_slide
 
 pytestmark = pytest.mark.data
@@ -27,24 +26,6 @@ pytestmark = pytest.mark.data
 ACCURATE = preset("accurate")
 TISSUE = Box(512, 512, 512, 3072)
 Points = NDArray[np.float64]
-
-
-@pytest.fixture(scope="module")
-def he(data_dir: Path) -> Iterator[SlideReader]:
-    with open_slide(data_dir / "restained" / "he.tiff") as slide:
-        yield slide
-
-
-@pytest.fixture(scope="module")
-def ihc(data_dir: Path) -> Iterator[SlideReader]:
-    with open_slide(data_dir / "restained" / "ihc.tiff") as slide:
-        yield slide
-
-
-@pytest.fixture(scope="module")
-def truth(data_dir: Path) -> tuple[Points, Points]:
-    table = _table(data_dir / "restained" / "truth.csv")
-    return table[:, :2], table[:, 2:]
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +78,7 @@ def test_consecutive_sections_are_found_at_an_odd_angle(data_dir: Path, fixed: s
     matrix, turned = _turned(images[moving], 101.0, mirrored=fixed < moving)
     sources = [ArraySource(image, (8.0, 8.0)) for image in (images[fixed], turned)]
     result = align_slides(sources[0], sources[1], ACCURATE)
-    marks = {name: _table(data_dir / "landmarks" / "lung-lesion-3" / f"{name}.csv") for name in images}
+    marks = {name: table(data_dir / "landmarks" / "lung-lesion-3" / f"{name}.csv") for name in images}
     errors = _errors(result, marks[fixed], apply(matrix, marks[moving]))
     assert result.verdict.level is Level.GOOD
     assert np.median(errors) <= 0.02 * Size(turned.shape[1], turned.shape[0]).diagonal
@@ -112,11 +93,6 @@ def test_plain_images_are_aligned_without_um_per_px(data_dir: Path) -> None:
 
 def _errors(result: RegistrationResult, fixed: Points, moving: Points) -> Points:
     return np.asarray(np.linalg.norm(result.transform(fixed) - moving, axis=1))
-
-
-def _table(path: Path) -> Points:
-    with path.open(newline="") as file:
-        return np.array([[float(value) for value in row] for row in list(csv.reader(file))[1:]])
 
 
 def _image(data_dir: Path, name: str) -> NDArray[np.uint8]:

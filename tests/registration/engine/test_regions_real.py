@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
@@ -26,7 +22,7 @@ from registration.engine.stages import Stages
 from registration.engine.synthetic import ArraySource
 from registration.engine.synthetic.warped import WarpedSource, frame_of, smooth_field
 from registration.engine.transforms import AffineTransform, Composite, DisplacementField, Transform
-from viewer.wsi import SlideReader, open_slide
+from viewer.wsi import SlideReader
 
 pytestmark = pytest.mark.data
 
@@ -35,25 +31,6 @@ PART = Box(512, 1536, 512, 1024)
 CUT = 1280
 NO_LANDMARKS = checked_landmarks((), ())
 Points = NDArray[np.float64]
-
-
-@pytest.fixture(scope="module")
-def he(data_dir: Path) -> Iterator[SlideReader]:
-    with open_slide(data_dir / "restained" / "he.tiff") as slide:
-        yield slide
-
-
-@pytest.fixture(scope="module")
-def ihc(data_dir: Path) -> Iterator[SlideReader]:
-    with open_slide(data_dir / "restained" / "ihc.tiff") as slide:
-        yield slide
-
-
-@pytest.fixture(scope="module")
-def truth(data_dir: Path) -> tuple[Points, Points]:
-    with (data_dir / "restained" / "truth.csv").open(newline="") as file:
-        table = np.array([[float(value) for value in row] for row in list(csv.reader(file))[1:]])
-    return table[:, :2], table[:, 2:]
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ and by far where one direction found nothing.
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import cv2
@@ -35,6 +34,7 @@ from registration.engine.slidefit import SlideFit, fit_slides
 from registration.engine.source import PixelSource, Rgb
 from registration.engine.stages import Stages
 from registration.engine.synthetic import ArraySource, PhantomArrays, phantom_arrays
+from tests.registration.engine.tables import table
 
 CONFIG = preset("accurate")
 UM = (2.0, 2.0)
@@ -198,8 +198,7 @@ def test_consecutive_sections_share_a_part_at_an_odd_angle(data_dir: Path) -> No
     images, marks = {}, {}
     for name in ("proSPC", "He"):
         images[name] = np.ascontiguousarray(cv2.imread(str(folder / f"{name}.jpg"))[..., ::-1], np.uint8)  # type: ignore[index]
-        with (folder / f"{name}.csv").open(newline="") as file:
-            marks[name] = np.array([[float(value) for value in row] for row in list(csv.reader(file))[1:]])
+        marks[name] = table(folder / f"{name}.csv")
     part = images["proSPC"][:, 200:700]
     kept = (marks["proSPC"][:, 0] > 200) & (marks["proSPC"][:, 0] < 700)
     matrix, turned = _turned(images["He"], 213.0, mirrored=True)
