@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup run test lint lock bench-registration clean
 PYTHON_IN_VENV := .venv/bin/python
+# Each of the two has its own database, Redis and browser; a file's tests stay together, with what they share.
+TWO_AT_A_TIME := -n 2 --dist loadfile --no-loadscope-reorder
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 22
@@ -14,7 +16,7 @@ run: setup ## Start SlidePair and print a login link; Ctrl-C stops it
 
 test: ## Install what the tests need, then run them all
 	@scripts/setup --test
-	@$(PYTHON_IN_VENV) -m pytest $(ARGS)
+	@$(PYTHON_IN_VENV) -m pytest $(TWO_AT_A_TIME) $(ARGS)
 
 lint: ## Formatting, types, import contracts, templates, migrations
 	@scripts/setup --test
