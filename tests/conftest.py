@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
     from registration.engine.synthetic import Phantom
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of tests that share a node id, several processes would run one and leave out the others."""
+    twice = [name for name, count in Counter(item.nodeid for item in items).items() if count > 1]
+    if twice:
+        raise pytest.UsageError(f"These node ids stand for more than one test: {', '.join(twice)}")
 
 
 def pytest_sessionfinish() -> None:
@@ -87,7 +95,7 @@ def worker(transactional_db: None, redis_server: ManagedProcess) -> Iterator[Man
 
 @pytest.fixture(scope="session")
 def phantom_pair(tmp_path_factory: pytest.TempPathFactory) -> Phantom:
-    """Two synthetic slides of 2048 x 2048 px and the true transform between them."""
+    """Two synthetic slides of 1400 x 1400 px, the larger the slower, and the true transform between them."""
     from registration.engine.synthetic import write_phantom_pair
 
-    return write_phantom_pair(tmp_path_factory.mktemp("phantom"), size=2048)
+    return write_phantom_pair(tmp_path_factory.mktemp("phantom"), size=1400)

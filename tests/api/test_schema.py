@@ -68,7 +68,8 @@ def connection_stays_open() -> Iterator[None]:
     suppress_health_check=list(HealthCheck),
 )
 @pytest.mark.usefixtures("connection_stays_open")
-def test_no_request_breaks_an_operation(case: Any, user: User, rows: Rows) -> None:
+@pytest.mark.parametrize("caller", ["owner"])  # without a parameter pytest gives all operations one node id
+def test_no_request_breaks_an_operation(case: Any, caller: str, user: User, rows: Rows) -> None:
     _point_to_a_row(case, rows)
     case.call_and_validate(headers={"Authorization": Api(user).defaults["HTTP_AUTHORIZATION"]}, checks=CHECKS)
 

@@ -56,7 +56,7 @@ def test_the_walk(
     script: Path, worker: ManagedProcess, user: User, live_server: Any, settings: Any, phantom_pair: Phantom
 ) -> None:
     settings.SLIDE_ROOTS = [phantom_pair.he.parent.resolve()]
-    walked = _walk(script, live_server.url, user, phantom_pair.he, phantom_pair.ihc, 512, 512, 256)
+    walked = _walk(script, live_server.url, user, phantom_pair.he, phantom_pair.ihc, 200, 200, 256)
     assert walked.returncode == 0, walked.stderr + worker.text()
     assert walked.stdout.split()[0] in {"good", "check"}
     with zipfile.ZipFile(script.parent / "pairs.zip") as archive:
@@ -68,7 +68,7 @@ def test_the_walk(
             assert he.shape == ihc.shape == (256, 256, 3)
         assert _same_as_slide(phantom_pair.he, _picture(archive, f"he/{rows[0]['stem']}.png"), rows[0])
     for patch_size in (128, 256):
-        again = _walk(script, live_server.url, user, phantom_pair.he, phantom_pair.ihc, 512, 512, patch_size)
+        again = _walk(script, live_server.url, user, phantom_pair.he, phantom_pair.ihc, 200, 200, patch_size)
         assert again.returncode == 0, again.stderr
         assert _patch_shape(script.parent / "pairs.zip") == (patch_size, patch_size, 3)
     assert (Registration.objects.count(), Archive.objects.count()) == (1, 2)
@@ -94,6 +94,6 @@ def test_a_walk_to_nowhere_ends_with_a_reason(
     script: Path, user: User, live_server: Any, settings: Any, phantom_pair: Phantom
 ) -> None:
     settings.SLIDE_ROOTS = []
-    walked = _walk(script, live_server.url, user, phantom_pair.he, phantom_pair.ihc, 512, 512, 256)
+    walked = _walk(script, live_server.url, user, phantom_pair.he, phantom_pair.ihc, 200, 200, 256)
     assert walked.returncode == 1
     assert json.loads(walked.stderr)["code"] == "no_slide_roots"

@@ -17,7 +17,7 @@ HEADER = "fixed_x,fixed_y,moving_x,moving_y"
 
 def landmarks_file(folder: Path, phantom: Phantom, shift: float = 0.0) -> Path:
     """True landmarks, or all wrong by `shift` px."""
-    fixed = np.array([(500.0, 500.0), (1500.0, 600.0), (900.0, 1500.0), (1400.0, 1400.0)])
+    fixed = np.array([(350.0, 350.0), (1050.0, 420.0), (620.0, 1040.0), (960.0, 960.0)])
     moving = phantom.truth(fixed) + shift
     rows = [",".join(f"{value:.3f}" for value in (*a, *b, 2.0)) for a, b in zip(fixed, moving, strict=True)]
     file = folder / "landmarks.csv"
@@ -36,10 +36,10 @@ def test_a_guided_region_says_its_expected_error_and_draws_a_report(
         "--exclude-moving",
         "0,0,50,60",
         "--exclude-fixed",
-        "1900,0,100,100",
+        "1300,0,100,100",
     )
     out = tmp_path / "T.json"
-    slides = ("register", phantom_pair.he, phantom_pair.ihc, "--roi", "700,700,512,512", "--json")
+    slides = ("register", phantom_pair.he, phantom_pair.ihc, "--roi", "450,450,512,512", "--json")
     done = run_here(capsys, *slides, *landmarks, *guided, "--out", out, "--report", tmp_path / "report")
     assert done.returncode == 0, done.stderr
     record = last_json(done)
@@ -126,7 +126,7 @@ def test_options_that_cannot_be_used(
 def test_a_report_within_the_folder_of_patches_is_refused_at_once(
     phantom_pair: Phantom, tmp_path: Path, capsys: Capture
 ) -> None:
-    region = ("--x", 700, "--y", 700, "--region-size", 512)
+    region = ("--x", 450, "--y", 450, "--region-size", 512)
     call = ("align", "--he", phantom_pair.he, "--ihc", phantom_pair.ihc, *region)
     for report in ("pairs", "pairs/report"):
         done = run_here(capsys, *call, "--out", tmp_path / "pairs", "--report", tmp_path / report)

@@ -135,7 +135,7 @@ class Work:
 
 def _request(pairs: list[SlidePair], number: int) -> None:
     pair, place = pairs[number % 2], number % 9
-    x, y = 500 + 60 * (place % 3), 500 + 60 * (place // 3)
+    x, y = 320 + 60 * (place % 3), 320 + 60 * (place // 3)
     region = services.create_region(pair, pair.owner, frame="he", x=x, y=y, width=640, height=640)
     export = {"layout": "native", "patch_size": 24}
     services.request_registration(region, pair.owner, export_options=export)

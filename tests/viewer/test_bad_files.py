@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import stat
 import struct
 import zlib
 from collections.abc import Iterator
@@ -183,8 +184,9 @@ def test_unreadable_file_and_folder(tmp_path: Path) -> None:
 
 
 def test_unreadable_folder_below_is_listed(tmp_path: Path) -> None:
-    for folder in [tmp_path, *list(tmp_path.parents)[:2]]:
-        folder.chmod(0o755)
+    for folder in (tmp_path, *tmp_path.parents):
+        if not folder.stat().st_mode & stat.S_IXOTH:  # those that pytest has made
+            folder.chmod(0o755)
     (tmp_path / "closed").mkdir()
     (tmp_path / "closed").chmod(0)
     slide = write_pyramid(tmp_path / "a.tif", [noise(300, 300)])
