@@ -20,4 +20,5 @@ from config.settings import DATABASES  # noqa: E402
 DATABASES["default"].setdefault("TEST", {})
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # a file: other processes use it too
     DATABASES["default"]["TEST"]["NAME"] = str(_folder / "test.sqlite3")
+WHITENOISE_AUTOREFRESH = True  # looked up when asked for; each test client would list all static files
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

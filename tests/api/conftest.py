@@ -54,7 +54,7 @@ def image_slide(slide_root: Path) -> Callable[[str], Path]:
         noise = np.random.default_rng(len(name) + sum(name.encode())).integers(
             0, 256, (512, 640, 3), np.uint8
         )
-        Image.fromarray(noise).save(slide_root / name)
+        Image.fromarray(noise).save(slide_root / name, compress_level=1)
         return slide_root / name
 
     return write

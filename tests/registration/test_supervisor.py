@@ -100,6 +100,12 @@ def test_it_is_healthy_when_it_says_that_it_is_ready(up: ManagedProcess) -> None
     assert status_of(f"{base_url(up)}/health/") == 200
 
 
+@pytest.mark.parametrize("name", ["js/workspace.js", "vendor/openseadragon/openseadragon.min.js"])
+def test_it_serves_what_the_pages_load(up: ManagedProcess, name: str) -> None:
+    """The other tests' servers look files up anew each time, see tests/settings.py; this one lists them."""
+    assert status_of(f"{base_url(up)}/static/{name}") == 200
+
+
 def test_its_secret_is_for_its_user_only(up: ManagedProcess, installation: Installation) -> None:
     var = installation.folder / "var"
     assert stat.S_IMODE((var / "secret_key").stat().st_mode) == 0o600
