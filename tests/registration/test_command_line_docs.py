@@ -14,7 +14,7 @@ import pytest
 
 from registration.export.native import LEAST_TISSUE
 from tests.processes import REPOSITORY
-from tests.registration.commands import Done, last_json, run
+from tests.registration.commands import Done, last_json, run, run_here
 from tests.registration.truth import errors
 
 TEXT = (REPOSITORY / "docs" / "command-line.md").read_text()
@@ -127,8 +127,9 @@ def test_points_came_back(shown: Shown) -> None:
     assert np.allclose(found, [(600, 700), (800, 3000)], atol=1e-4)
 
 
-def test_the_options_and_figures_named_exist() -> None:
-    helps = "".join(run(name, "--help").stdout for name in ("align", "register", "transform_points"))
+def test_the_options_and_figures_named_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    commands = ("align", "register", "transform_points")
+    helps = "".join(run_here(capsys, name, "--help").stdout for name in commands)
     options = set(re.findall(r"--[a-zA-Z][a-zA-Z_-]*", TEXT))
     assert len(options) > 15
     assert {option for option in options if option not in helps} == set()

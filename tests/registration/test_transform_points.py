@@ -10,9 +10,12 @@ import pytest
 
 from registration.engine.geometry import Frame, Size
 from registration.engine.transforms import AffineTransform, DisplacementField, Transform, save_transform
-from tests.registration.commands import assert_refuses_input, run, run_here
+from tests.registration.commands import assert_refuses_input, run_here
 
 FIXED, MOVING = Frame("fixed", Size(5000, 4000), (0.25, 0.25)), Frame("moving", Size(4000, 5000), None)
+
+
+Capture = pytest.CaptureFixture[str]
 
 
 def known() -> Transform:
@@ -34,47 +37,44 @@ def columns(path: Path) -> dict[str, list[str]]:
     return {name: [row[name] for row in rows] for name in rows[0]}
 
 
-def test_points_go_forth_and_back_and_other_columns_stay(tmp_path: Path, stored: Path) -> None:
+def mapped_file(capsys: Capture, stored: Path, points: Path, *options: str) -> Path:
+    """What the command makes of the points, beside them."""
+    out = points.with_name(f"of-{points.name}")
+    done = run_here(capsys, "transform_points", stored, points, *options, "--out", out)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_points_go_forth_and_back_and_other_columns_stay(
+    tmp_path: Path, stored: Path, capsys: Capture
+) -> None:
     points = np.random.default_rng(4).uniform(0, 4000, (40, 2)).round(3)
     text = "name,y, X ,note\r\n" + "".join(
         f'"p, {i}",{y},{x},é{i}\r\n' for i, (x, y) in enumerate(points.tolist())
     )
     (tmp_path / "points.csv").write_text(text, encoding="utf-8-sig", newline="")  # as a spreadsheet saves it
-    assert (
-        run("transform_points", stored, tmp_path / "points.csv", "--out", tmp_path / "mapped.csv").returncode
-        == 0
-    )
-    mapped = columns(tmp_path / "mapped.csv")
+    there_file = mapped_file(capsys, stored, tmp_path / "points.csv")
+    mapped = columns(there_file)
     assert list(mapped) == ["name", "y", " X ", "note"]
     assert mapped["name"] == [f"p, {i}" for i in range(40)]
     assert mapped["note"] == [f"é{i}" for i in range(40)]
     there = np.array([mapped[" X "], mapped["y"]], dtype=float).T
     assert np.allclose(there, known()(points), atol=1e-6)
-    back = run(
-        "transform_points", stored, tmp_path / "mapped.csv", "--inverse", "--out", tmp_path / "back.csv"
-    )
-    assert back.returncode == 0
-    again = columns(tmp_path / "back.csv")
+    again = columns(mapped_file(capsys, stored, there_file, "--inverse"))
     assert np.allclose(np.array([again[" X "], again["y"]], dtype=float).T, points, atol=1e-5)
 
 
-def test_a_file_of_one_header_gives_the_header(tmp_path: Path, stored: Path) -> None:
+def test_a_file_of_one_header_gives_the_header(tmp_path: Path, stored: Path, capsys: Capture) -> None:
     (tmp_path / "points.csv").write_text("x,y,k\n")
-    assert (
-        run("transform_points", stored, tmp_path / "points.csv", "--out", tmp_path / "m.csv").returncode == 0
-    )
-    assert (tmp_path / "m.csv").read_text() == "x,y,k\n"
+    assert mapped_file(capsys, stored, tmp_path / "points.csv").read_text() == "x,y,k\n"
 
 
-def test_many_points_arrive_in_order(tmp_path: Path, stored: Path) -> None:
+def test_many_points_arrive_in_order(tmp_path: Path, stored: Path, capsys: Capture) -> None:
     points = np.stack((np.arange(120_001) % 4999, np.arange(120_001) % 3999), axis=1).astype(float)
     with (tmp_path / "points.csv").open("w") as file:
         file.write("x,y\n")
         file.writelines(f"{x},{y}\n" for x, y in points.tolist())
-    assert (
-        run("transform_points", stored, tmp_path / "points.csv", "--out", tmp_path / "m.csv").returncode == 0
-    )
-    mapped = np.loadtxt(tmp_path / "m.csv", delimiter=",", skiprows=1)
+    mapped = np.loadtxt(mapped_file(capsys, stored, tmp_path / "points.csv"), delimiter=",", skiprows=1)
     assert np.allclose(mapped, known()(points), atol=1e-6)
 
 
@@ -93,7 +93,7 @@ def test_many_points_arrive_in_order(tmp_path: Path, stored: Path) -> None:
     ],
 )
 def test_bad_rows_are_named_and_nothing_is_written(
-    tmp_path: Path, stored: Path, capsys: pytest.CaptureFixture[str], content: bytes, words: tuple[str, ...]
+    tmp_path: Path, stored: Path, capsys: Capture, content: bytes, words: tuple[str, ...]
 ) -> None:
     (tmp_path / "points.csv").write_bytes(content)
     done = run_here(
@@ -103,7 +103,7 @@ def test_bad_rows_are_named_and_nothing_is_written(
     assert not (tmp_path / "new").exists()
 
 
-def test_missing_and_mixed_up_files(tmp_path: Path, stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_and_mixed_up_files(tmp_path: Path, stored: Path, capsys: Capture) -> None:
     points = tmp_path / "points.csv"
     points.write_text("x,y\n1,2\n")
     out = tmp_path / "m.csv"
