@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from registration.engine.errors import EngineError
-from viewer.errors import InvalidInput
+from viewer.errors import Conflict, InvalidInput
 from viewer.wsi.errors import SlideError
 
 _FOR_SCRIPTS = ("/api/", "/archives/")
@@ -21,7 +21,7 @@ _FOR_SCRIPTS = ("/api/", "/archives/")
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """The response to `error`; None (a plain 500, logged with its traceback) for what nobody foresaw."""
     if isinstance(error, InvalidInput | EngineError):
-        return _response(400, error.code, error.field, error.message)
+        return _response(409 if isinstance(error, Conflict) else 400, error.code, error.field, error.message)
     if isinstance(error, SlideError):
         return _response(400, error.code, "", error.message)
     if isinstance(error, ObjectDoesNotExist):

@@ -18,14 +18,24 @@ MAX_POLYGONS = 200
 MAX_CORNERS = 2000
 
 
+class BoundedListField(serializers.ListField):
+    """Counts its items before it looks at any of them: a list that is too long costs nothing."""
+
+    def run_child_validation(self, data: list[Any]) -> list[Any]:
+        if self.max_length is not None and len(data) > self.max_length:
+            message = self.error_messages["max_length"].format(max_length=self.max_length)
+            raise serializers.ValidationError(message, code="max_length")
+        return list(super().run_child_validation(data))
+
+
 def _place(**options: Any) -> serializers.ListField:
     """[x, y], level-0 px."""
-    return serializers.ListField(child=serializers.FloatField(), min_length=2, max_length=2, **options)
+    return BoundedListField(child=serializers.FloatField(), min_length=2, max_length=2, **options)
 
 
 def _polygons(slide: str) -> serializers.ListField:
-    return serializers.ListField(
-        child=serializers.ListField(child=_place(), min_length=3, max_length=MAX_CORNERS),
+    return BoundedListField(
+        child=BoundedListField(child=_place(), min_length=3, max_length=MAX_CORNERS),
         max_length=MAX_POLYGONS,
         required=False,
         help_text=f"Polygons, level-0 px of the {slide} slide, whose pixels are not looked at.",

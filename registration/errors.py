@@ -1,5 +1,5 @@
 """Bad input has one shape in both apps."""
 
-from viewer.errors import InvalidInput
+from viewer.errors import Conflict, InvalidInput
 
-__all__ = ["InvalidInput"]
+__all__ = ["Conflict", "InvalidInput"]

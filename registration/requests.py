@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 
 from registration.bell import ring
 from registration.constraints import Said, checked, nothing_said, said_of
 from registration.engine import ENGINE_VERSION
 from registration.engine.config import METHODS, config_hash, preset
-from registration.errors import InvalidInput
+from registration.errors import Conflict, InvalidInput
 from registration.lost import has_files, unless_lost
 from registration.models import (
     LIVE,
     Archive,
     Frame,
+    Job,
     JobStatus,
     Layout,
     PairAlignment,
@@ -26,10 +27,12 @@ from registration.models import (
 )
 from registration.regions import size_on
 from registration.scale import is_complete, is_outdated, scale_of
+from registration.stored import is_lost
 from viewer.models import SlidePair
 
 LIVE_OR_DONE = (*LIVE, JobStatus.SUCCEEDED)
 PATCH_SIZES = range(16, 4097)
+J = TypeVar("J", bound=Job)
 
 
 def is_usable(alignment: PairAlignment) -> bool:
@@ -93,9 +96,21 @@ def _create_alignment(pair: SlidePair, user: User, reason: str, said: Said) -> P
         with transaction.atomic():
             made = PairAlignment.objects.create(pair=pair, **values, **said)
             ring(made)
-    except IntegrityError:  # somebody else asked in the same moment
-        return pair.alignments.get(status__in=LIVE)
+    except IntegrityError:
+        return _asked_meanwhile(pair.alignments.filter(status__in=LIVE))
     return made
+
+
+def _asked_meanwhile(rows: QuerySet[J]) -> J:
+    """What somebody else asked for in the same moment. Raises Conflict where that has ended already."""
+    found = rows.first()
+    if found is None:
+        raise Conflict(
+            "asked_twice",
+            "Somebody else asked for the same in this moment, and that has already ended. Look at what came "
+            "of it, or ask again.",
+        )
+    return found
 
 
 def request_registration(
@@ -139,9 +154,9 @@ def _registration_key(region: RegionOfInterest, user: User, method: str, grid: s
 
 
 def _alignment_for(pair: SlidePair, user: User) -> PairAlignment:
-    """The current one; where that is refused, outdated or missing, the one being made, or a new one."""
+    """The current one; where that is refused, outdated, lost or missing, the one being made, or a new one."""
     current = current_alignment(pair)
-    outdated = current is not None and is_outdated(current)
+    outdated = current is not None and (is_outdated(current) or is_lost(current))
     if current is not None and current.status == JobStatus.SUCCEEDED and not outdated:
         return current
     live = pair.alignments.filter(status__in=LIVE).first()
@@ -161,8 +176,8 @@ def _create_registration(
                 owner=key["region"].owner,
                 requested_by=user,
             )
-    except IntegrityError:  # somebody else asked in the same moment
-        return Registration.objects.get(**key, status__in=LIVE_OR_DONE)
+    except IntegrityError:
+        return _asked_meanwhile(Registration.objects.filter(**key, status__in=LIVE_OR_DONE))
     made.alignment.refresh_from_db()
     if is_usable(made.alignment):
         ring(made)
@@ -214,8 +229,8 @@ def create_archive(
                 **options,
             )
             ring(made)
-    except IntegrityError:  # somebody else asked in the same moment
-        return registration.archives.get(**options, status__in=LIVE_OR_DONE)
+    except IntegrityError:
+        return _asked_meanwhile(registration.archives.filter(**options, status__in=LIVE_OR_DONE))
     return made
 
 

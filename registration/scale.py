@@ -14,8 +14,10 @@ def scale_of(pair: SlidePair) -> Scale:
 
 
 def is_outdated(alignment: PairAlignment) -> bool:
-    """Whether a slide's um/px was changed since; False where it was not noted."""
-    return bool(alignment.scale) and alignment.scale != scale_of(alignment.pair)
+    """Whether a slide's um/px was changed since; True where nobody noted it, as before there was this field:
+    the alignment is then made anew when it is next needed, rather than taken for what it may not be.
+    """
+    return bool(alignment.scale != scale_of(alignment.pair))
 
 
 def is_complete(scale: Scale) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 from django.conf import settings
@@ -24,8 +23,6 @@ from registration.export.files import new_folder
 from registration.models import Frame as Stain
 from registration.models import PairAlignment
 
-logger = logging.getLogger(__name__)
-
 
 def write_alignment(folder: Path, result: RegistrationResult) -> None:
     """transform.json, and field.npz where there is a field; the folder appears complete or not at all."""
@@ -44,6 +41,7 @@ def alignment_transform(
     """From the slide that carries the patch grid (fixed) to the other one, as an affine or affine @ field.
 
     The frames are the slides' own: the stored ones may carry rounded or former um/px.
+    Raises EngineError("alignment_files_gone"): without its field an alignment would be another one.
     """
     here, there = frame("fixed", fixed), frame("moving", moving)
     if grid == Stain.HE:
@@ -67,10 +65,26 @@ def _between(alignment: PairAlignment, he: Frame, ihc: Frame) -> Transform:
 def _parts(
     alignment: PairAlignment, he: Frame, ihc: Frame
 ) -> tuple[AffineTransform, DisplacementField | None]:
-    """The row's affine alone where the files are gone, or were never written."""
-    if alignment.folder:
-        try:
-            return split(load_transform(Path(settings.DATA_DIR) / alignment.folder / "transform.json"))
-        except EngineError as error:
-            logger.warning("alignment %d: %s; its affine is taken", alignment.pk, error.message)
-    return AffineTransform(alignment.affine or (), he, ihc), None
+    """The row's affine is all there is where no files were ever written."""
+    if not alignment.folder:
+        return AffineTransform(alignment.affine or (), he, ihc), None
+    try:
+        return _read(alignment)
+    except EngineError as error:
+        raise EngineError(
+            "alignment_files_gone",
+            f"The files of version {alignment.version} of the alignment are gone or damaged. Try again: "
+            "the two slides are then aligned anew, and the region is registered after that.",
+        ) from error
+
+
+def is_lost(alignment: PairAlignment) -> bool:
+    """Whether files were written and can no longer be read."""
+    try:
+        return bool(alignment.folder) and _read(alignment) is None
+    except EngineError:
+        return True
+
+
+def _read(alignment: PairAlignment) -> tuple[AffineTransform, DisplacementField | None]:
+    return split(load_transform(Path(settings.DATA_DIR) / alignment.folder / "transform.json"))

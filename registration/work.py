@@ -89,7 +89,7 @@ def register_region(job: Registration, on_progress: OnProgress) -> Outcome:
             constraints=constraints if on_he else constraints.swapped,
             on_progress=on_progress,
         )
-        result = _as_trusted_as(job.alignment, result)
+        result = as_trusted_as(job.alignment, result)
         folder = _new_attempt_folder(job)
         section = stated_section(job.alignment)
         write_result(folder, result, fixed, moving, job.alignment.version, section)
@@ -148,12 +148,19 @@ def _info(slide: Slide, stain: str, source: PixelSource) -> SlideInfo:
     )
 
 
-def _as_trusted_as(alignment: PairAlignment, result: RegistrationResult) -> RegistrationResult:
-    """A region of slides that do not belong together is refused, whatever the region itself looks like."""
+def as_trusted_as(alignment: PairAlignment, result: RegistrationResult) -> RegistrationResult:
+    """A region of slides that do not belong together is refused, whatever the region itself looks like; what
+    to do about the slides comes first.
+    """
     if alignment.status != JobStatus.REFUSED:
         return result
-    reason = Reason("alignment_refused", "The alignment of the two slides was refused.")
-    verdict = Verdict(Level.REFUSED, (reason, *result.verdict.reasons))
+    reason = Reason(
+        "alignment_refused",
+        "The alignment of the two slides was refused, so that no region of them can be trusted. See to the "
+        "slides first, then register the region again.",
+    )
+    of_slides = (Reason(said["code"], said["message"]) for said in alignment.reasons)
+    verdict = Verdict(Level.REFUSED, (reason, *of_slides, *result.verdict.reasons))
     return dataclasses.replace(result, verdict=verdict)
 
 

@@ -13,3 +13,7 @@ class InvalidInput(Exception):
         self.code = code
         self.message = message
         self.field = field
+
+
+class Conflict(InvalidInput):
+    """Somebody else was faster: nothing is wrong with what was asked for, and asking again may do."""

@@ -17,6 +17,7 @@ from PIL import Image
 from rest_framework.authtoken.models import Token
 
 from registration.models import Archive, JobStatus, PairAlignment, RegionOfInterest, Registration
+from registration.scale import scale_of
 from viewer import services
 from viewer.models import Slide, SlidePair
 
@@ -82,7 +83,9 @@ def rows(user: User, image_slide: Callable[[str], Path], redis_server: Any, sett
     pair = services.make_pair(fixed, moving, user)
     done = {"status": JobStatus.SUCCEEDED, "percent": 100, "verdict": "good"}
     alignment = PairAlignment.objects.update_or_create(
-        pair=pair, version=1, defaults={**done, "owner": user, "affine": np.eye(3).tolist()}
+        pair=pair,
+        version=1,
+        defaults={**done, "owner": user, "affine": np.eye(3).tolist(), "scale": scale_of(pair)},
     )[0]
     region = RegionOfInterest.objects.create(pair=pair, owner=user, x=0, y=0, width=256, height=256)
     registration = Registration.objects.create(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db.models import Max
+from django.db.models import Max, Q
 
 from registration import requests, services
 from registration.models import JobStatus, PairAlignment
@@ -83,6 +83,17 @@ def test_somebody_elses_version_of_the_same_moment_does_not_swallow_the_landmark
     assert "Version 2" in assert_error(post(api, rows, {"landmarks": LANDMARKS}), 400, "alignment_busy")
 
 
+def test_somebody_elses_version_that_has_ended_meanwhile_is_a_conflict(
+    user: User, api: Api, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other_first(field: str) -> Max:
+        PairAlignment.objects.create(pair=rows.pair, owner=user, version=2, status=JobStatus.CANCELLED)
+        return Max(field, filter=Q(version=1))
+
+    monkeypatch.setattr(requests, "Max", other_first)
+    assert "ask again" in assert_error(post(api, rows, {}), 409, "asked_twice")
+
+
 def test_trying_again_keeps_the_landmarks(user: User, api: Api, rows: Rows) -> None:
     made = post(api, rows, {"landmarks": LANDMARKS, "exclude_ihc": [SQUARE]}).json()
     PairAlignment.objects.filter(pk=made["id"]).update(status=JobStatus.FAILED)
@@ -121,6 +132,8 @@ HERE = [5, 5]
         ({"exclude_ihc": [[HERE, NAN, [9, 9]]]}, "invalid", "exclude_ihc.0.1.0"),
         ({"exclude_he": [[HERE, ["inf", 1], [9, 9]]]}, "invalid", "exclude_he.0.1.0"),
         ({"exclude_he": [SQUARE] * 201}, "max_length", "exclude_he"),
+        ({"exclude_he": [["no place"] * 2001]}, "max_length", "exclude_he.0"),
+        ({"exclude_he": ["no polygon"] * 201}, "max_length", "exclude_he"),
         ({"exclude_he": SQUARE}, "not_a_list", "exclude_he.0.0"),
         ({"reason": "x" * 256}, "max_length", "reason"),
     ],

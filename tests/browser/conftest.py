@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from registration.engine.synthetic import phantom_arrays
 from registration.models import JobStatus, PairAlignment, Verdict
+from registration.scale import scale_of
 from viewer.models import SlidePair
 from viewer.services import add_slide, make_pair
 
@@ -124,7 +125,11 @@ def make_aligned_pair(
         moving = add_slide(ihc, user, stain="ihc", um_per_px=scale)
         pair = make_pair(fixed, moving, user, "same", "Mirrored pair")
         PairAlignment.objects.filter(pair=pair).update(
-            status=JobStatus.SUCCEEDED, verdict=Verdict.GOOD, affine=affine, percent=100
+            status=JobStatus.SUCCEEDED,
+            verdict=Verdict.GOOD,
+            affine=affine,
+            percent=100,
+            scale=scale_of(pair),
         )
         return pair
 

@@ -9,6 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from registration.models import JobStatus, PairAlignment, RegionOfInterest, Registration
+from registration.scale import scale_of
 from viewer.models import Slide, SlidePair, SlideStatus, Stain
 
 MATRIX = [[1.0, 0.0, 100.0], [0.0, 1.0, 50.0], [0.0, 0.0, 1.0]]
@@ -46,10 +47,9 @@ def region(pair: SlidePair) -> RegionOfInterest:
 
 @pytest.fixture
 def alignment(pair: SlidePair) -> PairAlignment:
-    """Version 1, succeeded."""
-    return PairAlignment.objects.create(
-        pair=pair, owner=pair.owner, version=1, status=JobStatus.SUCCEEDED, verdict="good", affine=MATRIX
-    )
+    """Version 1, succeeded, with the um/px it was made with."""
+    done: dict[str, Any] = {"status": JobStatus.SUCCEEDED, "verdict": "good", "affine": MATRIX}
+    return PairAlignment.objects.create(pair=pair, owner=pair.owner, version=1, scale=scale_of(pair), **done)
 
 
 @pytest.fixture

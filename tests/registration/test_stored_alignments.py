@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 from django.conf import settings
 
+from registration import services
+from registration.engine.config import preset
+from registration.engine.errors import EngineError
 from registration.engine.geometry import Frame, Points, Size
+from registration.engine.result import Level, RegistrationResult, Verdict
 from registration.engine.source import Mask, Rgb
 from registration.engine.transforms import (
     AffineTransform,
@@ -17,8 +21,9 @@ from registration.engine.transforms import (
     save_transform,
 )
 from registration.engine.transforms.io import affine_and_field
-from registration.models import PairAlignment
-from registration.stored import alignment_transform
+from registration.models import JobStatus, PairAlignment, RegionOfInterest
+from registration.stored import alignment_transform, is_lost
+from registration.work import as_trusted_as
 from tests.registration.conftest import MATRIX
 
 
@@ -96,12 +101,43 @@ def test_with_the_grid_on_the_ihc_it_is_the_inverse_in_a_form_that_can_be_stored
     )  # without the field it would be lost
 
 
-@pytest.mark.parametrize("folder", ["", "alignments/none/1"])
 @pytest.mark.parametrize("grid", ["he", "ihc"])
-def test_without_its_files_the_affine_is_taken(alignment: PairAlignment, grid: str, folder: str) -> None:
-    alignment.folder = folder
+def test_one_that_never_had_files_is_its_affine(alignment: PairAlignment, grid: str) -> None:
+    assert not is_lost(alignment)
     slides = (HE, IHC) if grid == "he" else (IHC, HE)
     found = alignment_transform(alignment, grid, *slides)
     expected = points() + np.array((MATRIX[0][2], MATRIX[1][2]))
     start, end = (points(), expected) if grid == "he" else (expected, points())
     assert np.abs(found(start) - end).max() < 1e-6
+
+
+@pytest.mark.parametrize("gone", ["transform.json", "field.npz"])
+def test_without_its_files_it_is_not_taken_for_an_affine(alignment: PairAlignment, gone: str) -> None:
+    store(alignment, bent())
+    assert not is_lost(alignment)
+    (Path(settings.DATA_DIR) / alignment.folder / gone).unlink()
+    assert is_lost(alignment)
+    with pytest.raises(EngineError, match=r"version 1 .* gone or damaged\. Try again") as caught:
+        alignment_transform(alignment, "he", HE, IHC)
+    assert (caught.value.code, caught.value.permanent) == ("alignment_files_gone", True)
+
+
+def test_a_region_of_refused_slides_is_refused_and_says_first_what_is_wrong_with_the_slides(
+    alignment: PairAlignment,
+) -> None:
+    good = RegistrationResult(bent(), Verdict(Level.GOOD), None, None, None, preset("fast"), "0")
+    assert as_trusted_as(alignment, good) is good
+    alignment.status = JobStatus.REFUSED
+    alignment.reasons = [{"code": "no_texture", "message": "Check the scans."}]
+    verdict = as_trusted_as(alignment, good).verdict
+    assert verdict.level is Level.REFUSED
+    assert [reason.code for reason in verdict.reasons] == ["alignment_refused", "no_texture"]
+
+
+@pytest.mark.usefixtures("redis_server")
+def test_a_registration_does_not_start_from_an_alignment_without_its_files(
+    region: RegionOfInterest, alignment: PairAlignment
+) -> None:
+    PairAlignment.objects.update(folder="alignments/none/1")
+    waiting = services.request_registration(region, region.owner)
+    assert (waiting.alignment.version, waiting.alignment.status) == (2, JobStatus.QUEUED)
