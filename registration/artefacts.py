@@ -165,7 +165,11 @@ def section_record(section: Section | None) -> dict[str, Any] | None:
 
 
 def _section_of_region(result: RegistrationResult) -> Section | None:
-    """What the region's own cells say, where the slides were not looked at; None where there are too few."""
+    """What the region's own cells say, where the slides were not looked at; None where there are too few, or
+    where cells of other places may have been compared.
+    """
+    if result.refused:
+        return None
     windows, um = (
         result.evidence.get("region_windows", 0.0),
         errormaps.um_of(result.transform.fixed.um_per_px),

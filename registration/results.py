@@ -18,7 +18,7 @@ from viewer.models import Slide
 _SIGNS = {"um": "µm", "px": "px"}
 _UNKNOWN = "not measured"
 _ADVICE = {
-    Verdict.GOOD: "Can be used as it is.",
+    Verdict.GOOD: "Can be used. Keep an eye on the map of expected errors.",
     Verdict.CHECK: "Can be used once a person has looked at it: compare what is named here.",
     Verdict.REFUSED: "Not to be used: the two pictures may not show the same tissue.",
 }
@@ -64,7 +64,7 @@ def result_facts(registration: Registration) -> ResultFacts:
     return ResultFacts(
         verdict=VERDICTS.get(registration.verdict, "No verdict"),
         advice=_ADVICE.get(Verdict(registration.verdict), ""),
-        numbers=_numbers(metrics),
+        numbers=() if registration.verdict == Verdict.REFUSED else _numbers(metrics),
         top=_top(metrics.get("error_map")),
         reasons=tuple(in_print(reason["message"]) for reason in registration.reasons),
         message="" if section is None else in_print(section["message"]),

@@ -118,13 +118,16 @@ def _against_slides(evidence: SlideEvidence) -> Iterator[Reason]:
 def judge_region(evidence: RegionEvidence, slides: Verdict | None, um_per_px: float | None) -> Verdict:
     """slides : the verdict on the slide-level start, None where the start was given.
 
-    Nuclei that agree outweigh slides that don't; structures around a region do not.
+    Nuclei that agree outweigh slides that don't; structures around a region do not. Where slides and region
+    are refused both, what is wrong with the slides comes first: another region would not help.
     """
+    refused = slides is not None and slides.level is Level.REFUSED
+    of_slides = slides.reasons if slides is not None and refused else ()
     refusal = _refusal(evidence)
     if refusal is not None:
-        return Verdict(Level.REFUSED, (refusal,))
-    if slides is not None and slides.level is Level.REFUSED and not evidence.level_zero:
-        return slides
+        return Verdict(Level.REFUSED, (*of_slides, refusal))
+    if refused and not evidence.level_zero:
+        return Verdict(Level.REFUSED, of_slides)
     doubts = tuple(_doubts(evidence, slides, um_per_px))
     return Verdict(Level.CHECK if doubts else Level.GOOD, doubts)
 

@@ -20,8 +20,8 @@ def not_the_same_tissue(share: float, blocks: int) -> Reason:
     return Reason(
         "not_the_same_tissue",
         f"The two slides do not seem to show the same tissue: {share:.0%} of {blocks} places agree with the "
-        "best alignment, hardly more than chance. Check that the right slides were paired; if they were, set "
-        "landmarks or leave out what only one slide shows.",
+        "best alignment, hardly more than chance. Check that the right slides were paired and that their "
+        "um/px are right; if so, set landmarks or leave out what only one slide shows.",
     )
 
 
@@ -124,6 +124,6 @@ def kept_from_folding() -> Reason:
 def landmarks_left_out(count: int, given: int, believable: float) -> Reason:
     return Reason(
         "landmarks_left_out",
-        f"{count} of {given} landmarks lie more than {believable:.0%} of the slide's diagonal from where the "
-        "images agree; they were not used. Check whether they mark the same place on both slides.",
+        f"Not used: {count} of {given} landmarks, more than {believable:.0%} of the slide's diagonal away "
+        "from where the alignment puts them. Check that each marks the same place on both slides.",
     )

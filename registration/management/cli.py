@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -15,13 +15,15 @@ from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from registration import errormaps
 from registration.artefacts import ONLY_IN_RUN, SlideInfo
 from registration.engine.config import METHODS
 from registration.engine.errors import EngineError
 from registration.engine.report.recorder import NO_RECORDER, Pictures, Recorder
 from registration.engine.report.write import write_report
-from registration.engine.result import OnProgress, RegistrationResult
-from registration.export.files import new_folder
+from registration.engine.result import Level, OnProgress, RegistrationResult
+from registration.engine.transforms.io import field_name
+from registration.export.files import move_into_place, new_folder
 from registration.management.said import add_guidance_options
 from viewer.management.arguments import um_per_px
 from viewer.wsi import SlideError, fingerprint, open_slide
@@ -155,6 +157,23 @@ def is_one_of(out: Path, inputs: Iterable[Path]) -> bool:
     return os.path.realpath(out) in map(os.path.realpath, inputs)
 
 
+def map_name(out: Path) -> str:
+    """The file beside the transform `out` that holds its map of expected errors."""
+    return errormaps.FILE if out.name == "transform.json" else f"{out.stem}.{errormaps.FILE}"
+
+
+def replace_transform(out: Path, files: Sequence[Path]) -> list[str]:
+    """Moves `files` (the transform first) to `out` and beside it; a field or map of an earlier transform that
+    has none of the same name now goes: it is not about this one. Returns where they are now.
+    """
+    written = [out.absolute().with_name(file.name) for file in files]
+    for file, final in reversed(list(zip(files, written, strict=True))):
+        move_into_place(file, final)
+    for name in {field_name(out), map_name(out)} - {file.name for file in files}:
+        out.with_name(name).unlink(missing_ok=True)
+    return [str(path) for path in written]
+
+
 def status_of(result: RegistrationResult) -> int:
     return REFUSED if result.refused else DONE
 
@@ -179,12 +198,7 @@ def _summary(record: dict[str, Any]) -> Iterator[str]:
     yield f"Verdict: {record['verdict']}"
     for reason in record["reasons"]:
         yield f"  {reason['message']}"
-    unit = "um" if record["fixed"]["um_per_px"] else "px"
-    if error := record[f"error_{unit}"]:
-        what = "Error at held-out matches" if record["roi"] is None else "Error over the region"
-        yield f"{what}: {_figures(error, unit)}"
-    if expected := record[f"expected_error_{unit}"]:
-        yield f"Its squares' expected errors: {_figures(expected, unit)}"
+    yield from _errors(record)
     if record["section"]:
         yield f"Sections: {record['section']['kind']}. {record['section']['message']}"
     if record["patches"] or record["dropped"]:
@@ -194,6 +208,19 @@ def _summary(record: dict[str, Any]) -> Iterator[str]:
         counts = (f"{count} {verdict}" for verdict, count in record["patch_verdicts"].items())
         yield f"By their expected errors: {', '.join(counts)}"
     yield f"Transform: {record['transform']}"
+
+
+def _errors(record: dict[str, Any]) -> Iterator[str]:
+    """Nothing vouches for the figures of a refused result: they are left to --json."""
+    if record["verdict"] == Level.REFUSED:
+        yield "Error: not known, since the result is refused"
+        return
+    unit = "um" if record["fixed"]["um_per_px"] else "px"
+    if error := record[f"error_{unit}"]:
+        what = "Error at held-out matches" if record["roi"] is None else "Expected error over the region"
+        yield f"{what}: {_figures(error, unit)}"
+    if expected := record[f"expected_error_{unit}"]:
+        yield f"Expected errors of its squares: {_figures(expected, unit)}"
 
 
 def _figures(spread: dict[str, float], unit: str) -> str:

@@ -79,7 +79,8 @@ def _check_inside(name: str, slide: PixelSource, points: Points) -> None:
         x, y = points[outside][0].tolist()
         raise EngineError(
             "landmark_outside_slide",
-            f"The landmark {x:g}, {y:g} does not lie on the {name} slide ({slide.width} x {slide.height}).",
+            f"The landmark {x:g}, {y:g} is not on the {name} slide ({slide.width} x {slide.height} px). "
+            "Give level-0 px, and do not mix up the two slides.",
             field="landmarks",
         )
 

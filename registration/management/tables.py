@@ -43,8 +43,8 @@ class Table:
                 if row:
                     yield reader.line_num, row
         except (csv.Error, UnicodeDecodeError) as error:
-            line = reader.line_num + 1
-            raise self.fault(f"{self.path.name} line {line} is not CSV text in UTF-8: {error}.") from error
+            what = f"{self.path.name} line {reader.line_num + 1} is not comma-separated text in UTF-8"
+            raise self.fault(f"{what}. Save the table as CSV in UTF-8.") from error
 
     def number(self, line: Line, column: int) -> float:
         number, row = line

@@ -72,8 +72,10 @@ function stageText({ status, stage, percent }) {
   return status === "queued" ? "Waiting for a worker" : `${stage || "Starting"} · ${percent} %`;
 }
 
-/** "Median 0.21 µm, 90 % below 0.5 µm", in px where um/px is unknown; nothing while nothing was measured. */
-export function errorText({ metrics }) {
+/** "Median 0.21 µm, 90 % below 0.5 µm", in px where um/px is unknown; nothing while nothing was measured, and of
+ * what is refused: nothing vouches for its figures. */
+export function errorText({ verdict, metrics }) {
+  if (verdict === "refused") return "";
   for (const [unit, sign] of [["um", "µm"], ["px", "px"]]) {
     const spread = metrics?.[`error_${unit}`];
     if (spread) return `Median ${spread.median.toFixed(2)} ${sign}, 90 % below ${spread.p90.toFixed(2)} ${sign}`;

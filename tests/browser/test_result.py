@@ -124,6 +124,8 @@ def test_a_refused_registration_says_so_and_wants_a_reason(page: Page, registrat
     page.goto(f"/registrations/{registration.pk}/")
     expect(page.locator(".verdict-word")).to_have_text("✕ Refused")
     expect(page.locator(".verdict")).to_contain_text("different tissue")
+    expect(page.locator(".verdict")).to_contain_text("The error is not known")
+    expect(page.locator(".numbers")).to_have_count(0)
     page.get_by_role("button", name="Create the archive").click()
     expect(page.locator(".message[data-kind=error]")).to_contain_text("say why in a note")
     assert not Archive.objects.exists()

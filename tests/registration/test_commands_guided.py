@@ -60,12 +60,17 @@ def test_a_guided_region_says_its_expected_error_and_draws_a_report(
 
 
 def test_what_is_left_out_is_not_looked_at(phantom_pair: Phantom, tmp_path: Path, capsys: Capture) -> None:
-    """With all of a slide left out nothing is there to be aligned; the same call without it succeeds."""
+    """With all of a slide left out nothing is there to be aligned; the same call without it succeeds. What
+    earlier calls left beside the transform, and this one does not write, is gone.
+    """
+    for kind in ("field", "expected"):
+        (tmp_path / f"T.{kind}.npz").write_bytes(b"of an earlier call")
     call = ("register", phantom_pair.he, phantom_pair.ihc, "--out", tmp_path / "T.json", "--json")
     done = run_here(capsys, *call, "--exclude-fixed", "0,0,5000,5000")
     assert done.returncode == 3, done.stderr
     assert last_json(done)["verdict"] == "refused"
     assert last_json(done)["reasons"]
+    assert [path.name for path in tmp_path.iterdir()] == ["T.json"]
     assert run_here(capsys, *call).returncode == 0
 
 

@@ -159,8 +159,8 @@ def test_bad_input_of_import(
     def refuses(*arguments: str | Path, words: str) -> None:
         assert_refuses_input(run_here(capsys, "import_transform", *arguments), words)
 
-    refuses(*slides, "--out", out, words="--qupath")
-    refuses(*slides, "--qupath", matrix, "--itk-affine", matrix, "--out", out, words="--qupath")
+    refuses(*slides, "--out", out, words="nothing to import. Give --itk-affine")
+    refuses(*slides, "--qupath", matrix, "--itk-affine", matrix, "--out", out, words="without --itk-affine")
     refuses(*slides, "--itk-affine", matrix, "--out", out, words="q.txt")
     refuses(*slides, "--itk-field", matrix, "--out", out, words="q.txt")
     refuses(*slides, "--qupath", tmp_path / "none", "--out", out, words="none")

@@ -83,7 +83,9 @@ def parts(path: Path) -> list[Path]:
 def _only_series(folder: Path) -> list[Path]:
     series = list(series_files(folder).values())
     if not series:
-        raise SlideError("not_a_slide", f"The folder {folder.name} holds no DICOM slide.")
+        raise SlideError(
+            "not_a_slide", f"The folder {folder.name} holds no DICOM slide; name a slide file in it."
+        )
     if len(series) > 1:
         names = ", ".join(files[0].name for files in series)
         raise SlideError(

@@ -16,8 +16,8 @@ from registration.engine.transforms import Transform, save_transform
 from registration.engine.transforms.inverse import folded_share
 from registration.engine.transforms.itk import read_itk
 from registration.engine.transforms.qupath import read_qupath
-from registration.export.files import move_into_place, workplace
-from registration.management.cli import DONE, PlainCommand, is_one_of, slide_pair
+from registration.export.files import workplace
+from registration.management.cli import DONE, PlainCommand, is_one_of, replace_transform, slide_pair
 from viewer.management.arguments import um_per_px
 
 #: Nobody has judged it: a person should look.
@@ -57,10 +57,8 @@ class Command(PlainCommand):
             files = save_transform(
                 place / out.name, transform, verdict=_VERDICT.value, engine_version=_VERSION
             )
-            written = [out.absolute().with_name(file.name) for file in files]
-            for file, final in reversed(list(zip(files, written, strict=True))):
-                move_into_place(file, final)
-        names, folded = [str(path) for path in written], folded_share(transform)
+            names = replace_transform(out, files)
+        folded = folded_share(transform)
         if options["json"]:
             said = {"verdict": _VERDICT.value, "transform": names[0], "files": names, "folded": folded}
             self.stdout.write(json.dumps(said))
@@ -80,8 +78,12 @@ def _read(options: dict[str, Any], fixed: Frame, moving: Frame) -> Transform:
 def _check(options: dict[str, Any]) -> None:
     itk = [options[name] for name in ("itk_affine", "itk_field") if options[name] is not None]
     given = itk + ([] if options["qupath"] is None else [options["qupath"]])
-    if not given or (itk and options["qupath"] is not None):
-        raise EngineError("bad_source", "Give --itk-affine and/or --itk-field, or --qupath.", field="qupath")
+    if not given:
+        what = "There is nothing to import. Give --itk-affine, --itk-field or both, or else --qupath"
+        raise EngineError("bad_source", f"{what}.", field="qupath")
+    if itk and options["qupath"] is not None:
+        what = "--qupath is a whole transform of its own. Give it without --itk-affine and --itk-field"
+        raise EngineError("bad_source", f"{what}.", field="qupath")
     out: Path = options["out"]
     if out.is_dir() or out.name.startswith(".") or set(out.name) & set("\\:"):
         raise EngineError("bad_out", f"--out {out} must name a file, without \\ or : in it.", field="out")

@@ -14,12 +14,14 @@ from registration.engine.errors import EngineError
 from registration.engine.pipeline import align_slides, register
 from registration.engine.result import RegistrationResult
 from registration.engine.transforms import save_transform
-from registration.export.files import move_into_place, workplace
+from registration.export.files import workplace
 from registration.management.cli import (
     PlainCommand,
     Report,
     add_slide_options,
     is_one_of,
+    map_name,
+    replace_transform,
     report_into,
     slide_pair,
     status_of,
@@ -59,13 +61,10 @@ class Command(PlainCommand):
                 engine_version=result.engine_version,
             )
             if result.expected is not None:
-                files.append(place / _map_name(out))
+                files.append(place / map_name(out))
                 files[-1].write_bytes(errormaps.error_map_bytes(result.expected))
-            written = [out.absolute().with_name(file.name) for file in files]
-            for file, final in reversed(list(zip(files, written, strict=True))):
-                move_into_place(file, final)
+            names = replace_transform(out, files)
             record = run_record(result, fixed, moving)
-        names = [str(path) for path in written]
         self.report(record | {"transform": names[0], "files": names}, options)
         return status_of(result)
 
@@ -85,10 +84,6 @@ class Command(PlainCommand):
             recorder=report.recorder,
             on_progress=on_progress,
         )
-
-
-def _map_name(out: Path) -> str:
-    return errormaps.FILE if out.name == "transform.json" else f"{out.stem}.{errormaps.FILE}"
 
 
 def _check_out(out: Path, options: dict[str, Any]) -> None:
