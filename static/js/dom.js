@@ -28,10 +28,15 @@ export function say(message, kind = "note") {
   if (kind === "note") timer = setTimeout(() => (line.hidden = true), NOTE_MS);
 }
 
-/** Runs `action`; a refusal is shown instead of thrown. */
+/** Runs what a person asked for; a refusal is shown instead of thrown. What was said before is over. */
 export async function attempt(action) {
+  say("");
+  return background(action);
+}
+
+/** Runs what the page does by itself: the same, but what was said before stays. */
+export async function background(action) {
   try {
-    say("");
     return await action();
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;

@@ -2,6 +2,7 @@
 
 import { patch } from "./api.js";
 import { attempt, element, inPrint } from "./dom.js";
+import { errorText } from "./job.js";
 
 const KINDS = { same: "one section, stained twice", consecutive: "consecutive sections" };
 
@@ -16,11 +17,12 @@ export class Sections {
   show(alignment) {
     const section = alignment?.section ?? null;
     this.declared = section?.declared ?? this.declared;
-    this.node.replaceChildren(...this.facts(section), ...this.warning(section));
+    const unknown = alignment ? "not looked at by this alignment" : "not known before the slides are aligned";
+    const found = section ? foundText(section) : unknown;
+    this.node.replaceChildren(...this.facts(section, found), ...this.warning(section), ...doubts(alignment));
   }
 
-  facts(section) {
-    const found = section ? foundText(section) : "not known before the slides are aligned";
+  facts(section, found) {
     const accuracy = element("p", { className: "accuracy" }, inPrint(section?.message ?? ""));
     return [
       ...(section?.message ? [accuracy] : []),
@@ -33,12 +35,21 @@ export class Sections {
     if (!section?.disagreement) return [];
     const button = element("button", { type: "button", textContent: `Declare as ${KINDS[section.kind]}` });
     button.addEventListener("click", () => this.declare(section.kind));
-    return [element("div", { className: "notice small", role: "alert" }, section.disagreement, button)];
+    return [element("div", { className: "notice small" }, section.disagreement, button)];
   }
 
   async declare(kind) {
     if (await attempt(() => patch(`/api/pairs/${this.pair}/`, { sections: kind }))) this.onDeclared();
   }
+}
+
+/** What is said of the alignment that the bar has no room for: why a person should look at it before using it,
+ * and in narrow windows its error. */
+function doubts(alignment) {
+  if (!alignment) return [];
+  const error = element("p", { className: "small narrow-only" }, "Error of the alignment: ", errorText(alignment) || "not measured");
+  if (alignment.verdict !== "check") return [error];
+  return [error, ...alignment.reasons.map(({ message }) => element("p", { className: "notice small" }, inPrint(message)))];
 }
 
 function foundText({ kind, share }) {

@@ -3,7 +3,7 @@
 import { Alignment } from "./alignment.js";
 import { BoxLayer } from "./boxes.js";
 import { BoxTool } from "./boxtool.js";
-import { attempt, pageData, say } from "./dom.js";
+import { attempt, background, pageData, say } from "./dom.js";
 import { patchText } from "./estimate.js";
 import { Keys } from "./keys.js";
 import { Pane } from "./pane.js";
@@ -58,7 +58,7 @@ const pieces = new Pieces(pair, find("#pieces"), showPiece, () => alignment.load
 const possible = new Sections(pair, sections, find("#possible"), () => alignment.load());
 const alignment = new Alignment(pair, find("#alignment"), (current, newest) => {
   possible.show(current);
-  attempt(() => pieces.load(newest));
+  background(() => pieces.load(newest));
   if (current?.affine === sync.matrix) return;
   sync.setTransform(current?.affine ?? null);
   regions.changed();
@@ -124,9 +124,9 @@ regions.addEventListener("change", () => (find("#patch-count").textContent = pat
 async function open() {
   const failed = (error) => say(`The slide ${error.message} can't be shown. Look at the library for the reason.`, "error");
   const opened = Promise.all(Object.values(panes).map((pane) => pane.open())).catch(failed);
-  await attempt(() => regions.load());
+  await background(() => regions.load());
   for (const pane of (await opened) ?? []) pane.fit();
-  await attempt(() => Promise.all([alignment.load(), runs.load()]));
+  await background(() => Promise.all([alignment.load(), runs.load()]));
 }
 
 window.slidepair = { panes, sync, regions };

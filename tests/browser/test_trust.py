@@ -93,15 +93,19 @@ def test_the_possible_accuracy_is_said_before_anything_is_run(workspace: Page) -
     """The pair of `workspace` is declared as one section stained twice."""
     possible = workspace.locator("#possible")
     expect(possible).to_contain_text("Declared: one section, stained twice")
-    expect(possible.get_by_role("alert")).to_have_count(0)
-    PairAlignment.objects.update(section=FOUND)
+    expect(possible).to_contain_text("not looked at by this alignment")
+    expect(possible.locator(".notice")).to_have_count(0)
+    doubt = {"code": "thin_evidence", "message": "It rests on little."}
+    PairAlignment.objects.update(section=FOUND, verdict="check", reasons=[doubt])
     workspace.reload()
     expect(possible).to_contain_text("region-level accuracy, about 8 µm")
     expect(possible).to_contain_text("consecutive sections (12 % of the cells agree)")
-    expect(possible.get_by_role("alert")).to_contain_text("consecutive sections")
+    expect(possible.locator(".notice")).to_have_count(2)
+    expect(possible.locator(".notice").first).to_contain_text("consecutive sections")
+    expect(possible.locator(".notice").last).to_have_text("It rests on little.")
     possible.get_by_role("button", name="Declare as consecutive sections").click()
     expect(possible).to_contain_text("Declared: consecutive sections")
-    expect(possible.get_by_role("alert")).to_have_count(0)
+    expect(possible.locator(".notice")).to_have_count(1)
     assert SlidePair.objects.get().sections == "consecutive"
 
 
@@ -129,10 +133,13 @@ def test_a_piece_is_left_out_and_taken_in_again(workspace: Page) -> None:
     asked = PairAlignment.objects.get(version=2)
     assert (asked.exclude_he, asked.exclude_ihc) == ([mine, rings[1]], [])
 
+    line = "const line = document.getElementById('message')"
+    workspace.evaluate(f"() => {{ {line}; line.textContent = 'It did not work.'; line.hidden = false; }}")
     PairAlignment.objects.filter(version=2).update(
         status="succeeded", finished_at=timezone.now(), affine=PairAlignment.objects.get(version=1).affine
     )
-    workspace.reload()
+    workspace.wait_for_selector("#alignment[data-state=aligned]")
+    expect(workspace.locator("#message")).to_have_text("It did not work.")  # until a person's next step
     expect(second).not_to_be_checked()
     second.check()
     pieces.get_by_role("button", name="Align with these pieces").click()
