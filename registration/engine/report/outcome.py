@@ -58,9 +58,14 @@ def _draw_field(recorder: Recorder, background: Rgb, result: RegistrationResult,
             STAGE,
             "The displacement field",
             lambda: field_on(background, field, box),
-            "What the field adds to the affine transform, exaggerated so that it can be seen.",
+            "What the field adds to the affine transform. Above it: how much larger than life it is drawn.",
         )
-        recorder.picture(STAGE, "How far the field moves", lambda: size_of(field, box, um))
+        recorder.picture(
+            STAGE,
+            "How far the field moves",
+            lambda: size_of(field, box, um),
+            "The length of what the field adds to the affine transform.",
+        )
         recorder.picture(
             STAGE,
             "How the field changes areas",

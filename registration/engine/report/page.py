@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Iterable
 from html import escape
 from itertools import groupby
@@ -102,7 +103,10 @@ def _errors(result: RegistrationResult) -> str:
 
 def _largest(result: RegistrationResult) -> str:
     known = [] if result.expected is None else result.expected.p90[result.expected.measured].tolist()
-    return f"{_number(max(known))} px" if known else "not measured"
+    if not known:
+        return "not measured"
+    um, px = result.transform.fixed.um_per_px, max(known)
+    return (f"{_number(px * math.sqrt(um[0] * um[1]))} um; " if um else "") + f"{_number(px)} px"
 
 
 def _stages(result: RegistrationResult) -> str:

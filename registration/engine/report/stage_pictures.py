@@ -38,6 +38,11 @@ _BLOCKS = (
     "Each arrow is a block's own best place, found free of any model, drawn three times as long; blue where "
     "it agrees with the transform, orange where not."
 )
+#: By whether left-out blocks confirm the field.
+_CONFIRMED = {
+    True: "Left-out blocks confirm it: it is used.",
+    False: "Left-out blocks do not confirm it: it is used only where landmarks were given.",
+}
 _LARGE_ENOUGH = 300
 _NEAR_PX = 4.0  # of the image compared
 
@@ -95,7 +100,7 @@ def show_midscale(recorder: Recorder, fit: SlideFit, mid: MidFit) -> None:
         BENDING,
         "Mid-scale field",
         lambda: field_on(draw.fitted(slide_pictures.seen(fixed)), field(), frame.size.box),
-        "What it adds to the affine, exaggerated; px of the overview.",
+        f"What it adds to the affine; px of the overview. {_CONFIRMED[mid.evidence.worth_using]}",
     )
     recorder.picture(
         BENDING,

@@ -228,6 +228,6 @@ def test_every_stage_leaves_its_pictures_and_changes_nothing() -> None:
 
 def test_squares_without_tissue_are_not_the_largest_error() -> None:
     result = result_of(AffineTransform.identity(FRAME))
-    assert "<td>4 px</td>" in page("title", result, ())
+    assert "<td>2 um; 4 px</td>" in page("title", result, ())
     nothing = ErrorMap(np.full((2, 2), UNMEASURED_PX, np.float32), (0, 0), 64.0)
     assert "<td>not measured</td>" in page("title", replace(result, expected=nothing), ())
