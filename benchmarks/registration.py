@@ -18,7 +18,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -36,7 +36,7 @@ Run = tuple[Group, str, str]
 
 def main(arguments: list[str] | None = None) -> None:
     options = _options(arguments)
-    chosen = [group for group in groups(options.sweep) if not options.group or group.name in options.group]
+    chosen = _chosen(groups(options.sweep), options.group)
     store = Store(options.figures, keep=options.keep)
     runs = [] if options.tables else list(_wanted(chosen, store, options))
     if runs:
@@ -46,6 +46,14 @@ def main(arguments: list[str] | None = None) -> None:
     print(report(chosen, store))
     if options.write_docs:
         write_document(chosen, store)
+
+
+def _chosen(every: Sequence[Group], names: list[str] | None) -> list[Group]:
+    """Those of these names; all of them where none is given. SystemExit for a name that there is not."""
+    known = [group.name for group in every]
+    if unknown := [name for name in names or () if name not in known]:
+        sys.exit(f"error: there is no group {', '.join(unknown)}; there are {', '.join(known)}")
+    return [group for group in every if not names or group.name in names]
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:

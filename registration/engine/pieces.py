@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -45,11 +44,6 @@ def find_pieces(source: PixelSource) -> tuple[Piece, ...]:
     return tuple(
         Piece(number + 1, piece.box, piece.outline, piece.area) for number, piece in enumerate(found)
     )
-
-
-def outlines_but(pieces: Sequence[Piece], chosen: int) -> tuple[Points, ...]:
-    """What to leave out so that only the piece of number `chosen` counts."""
-    return tuple(piece.outline for piece in pieces if piece.number != chosen)
 
 
 def labelled_pieces(tissue: Mask) -> tuple[NDArray[np.int32], list[int]]:

@@ -48,6 +48,12 @@ def test_one_case_of_each_group_runs_and_is_not_run_again(
     assert "| identity | 1 |" in capsys.readouterr().out
 
 
+def test_a_group_that_there_is_not_is_named_with_those_that_there_are() -> None:
+    with pytest.raises(SystemExit, match=r"no group lots; there are .*phantoms.*sweep") as caught:
+        registration.main(["--group", "lots", "--group", "sweep"])
+    assert caught.value.code != 0
+
+
 def test_a_line_that_was_cut_off_is_measured_again(tmp_path: Path) -> None:
     path = tmp_path / "figures.jsonl"
     group = next(group for group in groups() if group.name == "phantoms")
