@@ -56,10 +56,10 @@ export class Alignment {
     return card.node;
   }
 
-  explain({ status, error, reasons }) {
-    const why = error || inPrint(reasons.map(({ message }) => message).join(" "));
+  /** In a line; the side panel says why. */
+  explain({ status }) {
     const what = { failed: "Alignment failed.", cancelled: "Alignment was cancelled.", refused: "✕ Alignment refused." };
-    return `${what[status]} ${why} The panes move on their own until the slides are aligned.`;
+    return `${what[status]} ${this.current ? `Version ${this.current.version} stays in use.` : "The panes move on their own."}`;
   }
 
   missing(text, action) {

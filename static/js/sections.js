@@ -2,7 +2,7 @@
 
 import { patch } from "./api.js";
 import { attempt, element, inPrint } from "./dom.js";
-import { errorText } from "./job.js";
+import { errorText, isLive } from "./job.js";
 
 const KINDS = { same: "one section, stained twice", consecutive: "consecutive sections" };
 
@@ -10,16 +10,16 @@ export class Sections {
   /** declared : same, consecutive or unknown, as the pair says. onDeclared() is called once it was changed. */
   constructor(pair, declared, node, onDeclared) {
     Object.assign(this, { pair, declared, node, onDeclared });
-    this.show(null);
+    this.show(null, null);
   }
 
-  /** alignment : the one in use, or null. */
-  show(alignment) {
+  /** alignment : the one in use, newest : the last one asked for; or null. */
+  show(alignment, newest) {
     const section = alignment?.section ?? null;
     this.declared = section?.declared ?? this.declared;
     const unknown = alignment ? "not looked at by this alignment" : "not known before the slides are aligned";
     const found = section ? foundText(section) : unknown;
-    this.node.replaceChildren(...this.facts(section, found), ...this.warning(section), ...doubts(alignment));
+    this.node.replaceChildren(...this.facts(section, found), ...this.warning(section), ...doubts(alignment, newest));
   }
 
   facts(section, found) {
@@ -43,13 +43,18 @@ export class Sections {
   }
 }
 
-/** What is said of the alignment that the bar has no room for: why a person should look at it before using it,
- * and in narrow windows its error. */
-function doubts(alignment) {
-  if (!alignment) return [];
-  const error = element("p", { className: "small narrow-only" }, "Error of the alignment: ", errorText(alignment) || "not measured");
-  if (alignment.verdict !== "check") return [error];
-  return [error, ...alignment.reasons.map(({ message }) => element("p", { className: "notice small" }, inPrint(message)))];
+/** What the bar has no room for: what to know and do before the slides are used, and in narrow windows the error. */
+function doubts(alignment, newest) {
+  const error = alignment && (errorText(alignment) || "not measured");
+  const line = error && element("p", { className: "small narrow-only" }, `Error of the alignment: ${error}`);
+  const ended = newest && !isLive(newest) ? newest : alignment;
+  return [...(line ? [line] : []), ...reasonsOf(ended).map((text) => element("p", { className: "notice small" }, text))];
+}
+
+/** Sentences: what went wrong, or what speaks against it. */
+function reasonsOf(alignment) {
+  const reasons = (alignment?.reasons ?? []).map(({ message }) => inPrint(message));
+  return alignment?.error ? [alignment.error] : reasons;
 }
 
 function foundText({ kind, share }) {

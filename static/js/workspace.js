@@ -57,7 +57,7 @@ const showPiece = (frame, outline) => {
 const pieces = new Pieces(pair, find("#pieces"), showPiece, () => alignment.load());
 const possible = new Sections(pair, sections, find("#possible"), () => alignment.load());
 const alignment = new Alignment(pair, find("#alignment"), (current, newest) => {
-  possible.show(current);
+  possible.show(current, newest);
   background(() => pieces.load(newest));
   if (current?.affine === sync.matrix) return;
   sync.setTransform(current?.affine ?? null);

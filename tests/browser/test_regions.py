@@ -98,6 +98,7 @@ def test_number_fields_move_the_box_and_delete_removes_it(with_region: Page) -> 
     with with_region.expect_response(lambda response: "/api/regions/" in response.url):
         with_region.keyboard.press("Tab")
     assert stored().width == 300
+    expect(with_region.locator("#region-list button")).to_contain_text("300 ×")  # drawn anew
     assert np.ptp(polygon(with_region, "he")[:, 0]) == pytest.approx(
         300 * shown(with_region, "he").scale, abs=0.1
     )
