@@ -69,7 +69,9 @@ class OpenSlideReader(SlideReader):
             region = self._slide.read_region(at, level, size)
         except OpenSlideError as error:
             raise SlideError(
-                "unreadable", f"{self.name} is damaged near {at[0]}, {at[1]} (level-0 px): {error}."
+                "unreadable",
+                f"{self.name} is damaged near {at[0]}, {at[1]} (level-0 px): its pixels can't be decoded "
+                f"({error}). Copy it again from its source.",
             ) from error
         return LevelPixels(np.asarray(region), *start)
 
