@@ -9,6 +9,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from registration.engine.synthetic import Phantom
 from registration.engine.transforms import load_transform
 from registration.engine.transforms.sampled import split
 from registration.models import Archive, Job, JobStatus, PairAlignment, Registration
+from registration.scale import scale_of
 from tests.processes import ManagedProcess, manage, start_redis, wait_until
 from viewer.models import SlidePair
 from viewer.services import add_slide, make_pair
@@ -41,9 +43,8 @@ def aligned_pair(
     he, ihc = (add_slide(path, user) for path in (phantom_pair.he, phantom_pair.ihc))
     pair = SlidePair.objects.create(owner=user, fixed=he, moving=ihc)
     affine = split(phantom_pair.truth)[0].matrix.tolist()
-    PairAlignment.objects.create(
-        pair=pair, owner=user, version=1, status=JobStatus.SUCCEEDED, verdict="good", affine=affine
-    )
+    done: dict[str, Any] = {"status": JobStatus.SUCCEEDED, "verdict": "good", "affine": affine}
+    PairAlignment.objects.create(pair=pair, owner=user, version=1, scale=scale_of(pair), **done)
     with manage("worker"):
         yield pair
 
