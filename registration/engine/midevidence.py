@@ -13,17 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from registration.engine.features import Feature
 from registration.engine.geometry import Points
-from registration.engine.matrices import Matrix
-from registration.engine.midfeatures import MidImage, channels, pulled
+from registration.engine.midfeatures import Seen
 from registration.engine.midmatch import Lattice, Peaks, score_volume, strongest
 from registration.engine.nonrigid import Grid, Nodes
 
 #: Blocks that judge, and the squares of the checkerboard whose middles they are, px.
 TILE, SQUARE = 64, 96
 #: Searched to each side, and how near a peak must be to agree, px.
-_REACH, TOLERANCE = 24, 6.0
+REACH, TOLERANCE = 24, 6.0
 #: The field must win more often than it loses by so many standard deviations.
 _CLEARLY = 2.5
 #: A start that predicts this share of the blocks needs no field, unless that is clearly better. Measured:
@@ -65,8 +63,7 @@ class HeldOut:
 class MidEvidence:
     """before, after : agreement of the held-out blocks with the start, and with a field fitted without them.
 
-    won, lost : blocks that only the field, only the start predicts. half_gap : (rows, cols) of the nodes,
-    px between two fields, each fitted to one half of the matches. smallest_jacobian : of the field.
+    won, lost : blocks that only the field, only the start predicts. smallest_jacobian : of the field.
     """
 
     before: Share
@@ -74,7 +71,6 @@ class MidEvidence:
     won: int
     lost: int
     blocks: HeldOut
-    half_gap: NDArray[np.float64]
     smallest_jacobian: float
 
     @property
@@ -100,26 +96,21 @@ class MidEvidence:
 
 
 def held_out(
-    images: tuple[MidImage, MidImage],
-    moving_from_fixed: Matrix,
+    fixed: Seen,
+    pulled: tuple[Seen, Seen],
     grid: Grid,
-    fields: tuple[Nodes, Nodes],
+    nodes: Nodes,
     halves: tuple[tuple[Nodes, Nodes], tuple[Nodes, Nodes]],
 ) -> tuple[HeldOut, int, int]:
-    """fields : the start and the answer. halves : for both checkerboards, without the even squares' matches
-    and without the odd ones'. Returns the blocks, and how many were won and lost.
+    """pulled : the moving image through the start and through the answer, REACH px wider on each side.
+    nodes : of the answer. halves : for both checkerboards, without the even squares' matches and without the
+    odd ones'. Returns the blocks, and how many were won and lost.
     """
-    start, nodes = fields
-    view = channels(images[0])
-    from_start = pulled(images[1], moving_from_fixed, (grid, start), images[0].shape, 1, _REACH)
-    from_field = pulled(images[1], moving_from_fixed, (grid, nodes), images[0].shape, 1, _REACH)
-    seen = channels(from_start), channels(from_field)
     parts = []
     for phase, pair in enumerate(halves):
         lattice = Lattice(TILE, SQUARE, SQUARE / 2 * (1 + phase))
-        before = _free(images[0], view, from_start, seen[0], lattice)
-        after = _free(images[0], view, from_field, seen[1], lattice)
-        parts.append(_compared(lattice, before, after, grid, nodes, pair, images[0].shape))
+        before, after = (_free(fixed, moving, lattice) for moving in pulled)
+        parts.append(_compared(lattice, before, after, grid, nodes, pair, fixed.shape))
     blocks = HeldOut(*(np.concatenate(column) for column in zip(*parts, strict=True)))
     hit_before, hit_after = (_near(shift) for shift in (blocks.before, blocks.crossed))
     return blocks, int((hit_after & ~hit_before).sum()), int((hit_before & ~hit_after).sum())
@@ -130,7 +121,7 @@ def agreeing(shifts: Points) -> Share:
     count = len(shifts)
     if count == 0:
         return Share(0.0, 0.0, math.nan, math.nan)
-    chance = math.pi * TOLERANCE**2 / (2 * _REACH + 1) ** 2
+    chance = math.pi * TOLERANCE**2 / (2 * REACH + 1) ** 2
     hits = int(_near(shifts).sum())
     z = (hits - count * chance) / math.sqrt(count * chance * (1 - chance))
     distance = np.hypot(*shifts.T)
@@ -149,10 +140,8 @@ def _near(shifts: Points) -> NDArray[np.bool_]:
     return near
 
 
-def _free(
-    fixed: MidImage, view: Feature, moving: MidImage, seen: Feature, lattice: Lattice
-) -> tuple[Peaks, NDArray[np.bool_]]:
-    volume = score_volume(view, fixed.mask, seen, moving.mask, lattice, _REACH)
+def _free(fixed: Seen, moving: Seen, lattice: Lattice) -> tuple[Peaks, NDArray[np.bool_]]:
+    volume = score_volume(fixed, moving, lattice, REACH)
     return strongest(volume.scores, volume.apart), volume.usable
 
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from registration.engine.features import Feature, Overview, fill_smoothly, reduced
+from registration.engine.features import Feature, Overview, fill_smoothly
 from registration.engine.geometry import point_from_index
 from registration.engine.matrices import Matrix
 from registration.engine.nonrigid import Grid, Nodes
@@ -42,24 +42,41 @@ class MidImage:
         return rows, columns
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What is compared. channels : (rows, cols, 3) float32, cos 2t, sin 2t and local contrast; 0 where `mask`
+    (rows, cols) bool is not set.
+    """
+
+    channels: Feature
+    mask: Mask
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        rows, columns = self.mask.shape
+        return rows, columns
+
+    def without(self, rim: int) -> Seen:
+        """Its part that lies `rim` px and more from the edge."""
+        inner = slice(rim, -rim or None)
+        return Seen(self.channels[inner, inner], self.mask[inner, inner])
+
+    def averaged(self, factor: int) -> Seen:
+        """Over factor x factor px, from the first one on; the last may repeat the edge's."""
+        if factor == 1:
+            return self
+        return Seen(_averaged(self.channels, factor), _averaged(self.mask.astype(np.float32), factor) > 0.5)
+
+
 def mid_image(image: Overview) -> MidImage:
     return MidImage(image.feature, image.mask)
 
 
-def smaller(image: MidImage, factor: int) -> MidImage:
-    """By exact area averaging of whole px."""
-    if factor == 1:
-        return image
-    return mid_image(reduced(Overview(image.feature, image.mask, image.mask, 1.0), factor))
-
-
-def channels(image: MidImage) -> Feature:
-    """(rows, cols, 3) float32: cos 2t, sin 2t, local contrast; 0 where the mask is not set."""
+def seen(image: MidImage) -> Seen:
     known = image.mask.astype(np.float32)
     oriented = _orientation(image.feature, known)
     contrast = _local_contrast(image.feature, known)
-    stacked = np.dstack((oriented, contrast)) * known[..., None]
-    return np.ascontiguousarray(stacked, np.float32)
+    return Seen(np.dstack((oriented, contrast)) * known[..., None], image.mask)
 
 
 def pulled(
@@ -67,20 +84,18 @@ def pulled(
     moving_from_fixed: Matrix,
     field: tuple[Grid, Nodes],
     shape: tuple[int, int],
-    factor: int,
     margin: int,
 ) -> MidImage:
-    """`moving` (already `factor` times smaller) in the frame of the smaller fixed image of `shape`.
+    """`moving` in the frame of the fixed image of `shape`, `margin` px wider on each side.
 
-    moving_from_fixed : and the field before it, both in px of the unreduced images. margin : px of the
-    smaller image that the result is wider on each side.
+    moving_from_fixed : applied after the field.
     """
     grid, nodes = field
-    ys, xs = (point_from_index(np.arange(-margin, side + margin), factor) for side in shape)
+    ys, xs = (point_from_index(np.arange(-margin, side + margin), 1) for side in shape)
     points = grid.evaluate(nodes, xs, ys)
     points[..., 0] += xs
     points[..., 1] += ys[:, None]
-    points = (points @ moving_from_fixed[:2, :2].T + moving_from_fixed[:2, 2]) / factor
+    points = points @ moving_from_fixed[:2, :2].T + moving_from_fixed[:2, 2]
     values, valid = sample(moving.feature, points, fill=0)
     mask, _ = sample(moving.mask.astype(np.uint8), points, "nearest", fill=0)
     known = valid & (mask > 0)
@@ -103,6 +118,13 @@ def _local_contrast(feature: Feature, known: Feature) -> Feature:
     deviation = np.sqrt(_blurred(high * high, _CONTRAST))
     deviation += _LITTLE_CONTRAST * _mean_over(deviation, known) + 1e-6
     return _blurred(np.asarray(high / deviation, np.float32), 0.7)
+
+
+def _averaged(image: Feature, factor: int) -> Feature:
+    below, right = (-side % factor for side in image.shape[:2])
+    whole = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE)
+    size = (whole.shape[1] // factor, whole.shape[0] // factor)
+    return np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _mean_over(values: Feature, known: Feature) -> np.float32:

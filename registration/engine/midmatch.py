@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from registration.engine.features import Feature
+from registration.engine.midfeatures import Seen
 from registration.engine.source import Mask
 
 Values = NDArray[np.float32]
 
 #: A block needs this share of real scene in both images, and this share of the usual energy.
 _SCENE_NEEDED, _ENERGY_NEEDED = 0.6, 0.15
-#: The next best peak is looked for beyond so many px, or this share of a tile.
-_APART_PX, _APART_SHARE = 5.0, 1 / 12
+#: The next best peak is looked for beyond this share of a tile.
+_APART_SHARE = 5 / 48
 _THREADS = 2
+#: Blocks whose peaks are looked for at a time, which bounds what that takes.
+_AT_ONCE = 128
 
 
 @dataclass(frozen=True)
@@ -44,20 +46,17 @@ class Lattice:
 
 @dataclass(frozen=True)
 class Volume:
-    """scores : (rows, cols, side, side) float32, correlation of each block at each shift.
-
-    The shifts lie `pitch` px apart, the middle one is none. usable : (rows, cols) bool, the
-    blocks with enough scene and structure.
+    """scores : (rows, cols, side, side) float32, correlation of each block at each shift; the middle one is
+    none. usable : (rows, cols) bool, the blocks with enough scene and structure.
     """
 
     scores: Values
     usable: Mask
     lattice: Lattice
-    pitch: int = 1
 
     @property
     def apart(self) -> float:
-        return max(_APART_PX, self.lattice.tile * _APART_SHARE)
+        return self.lattice.tile * _APART_SHARE
 
 
 @dataclass(frozen=True)
@@ -75,79 +74,72 @@ class Peaks:
     place: NDArray[np.intp]
 
 
-def score_volume(
-    fixed: Feature,
-    fixed_mask: Mask,
-    moving: Feature,
-    moving_mask: Mask,
-    lattice: Lattice,
-    reach: int,
-    pitch: int = 1,
-) -> Volume:
-    """fixed : (rows, cols[, channels]) float32, 0 outside its mask; moving : `reach` px wider on each side.
+def score_volume(fixed: Seen, moving: Seen, lattice: Lattice, reach: int) -> Volume:
+    """moving : `reach` px wider on each side than fixed.
 
     Correlation without taking the mean away (the channels have none), so what is masked takes no part.
     """
     pad = lattice.tile
-    wide, known = _padded(fixed, pad), _padded(fixed_mask.astype(np.uint8), pad)
-    other, other_known = _padded(moving, pad), _padded(moving_mask.astype(np.uint8), pad)
-    tops, lefts = (lattice.corners(side) + pad for side in fixed_mask.shape)
+    wide, known = _padded(fixed.channels, pad), _padded(fixed.mask.astype(np.uint8), pad)
+    other, other_known = _padded(moving.channels, pad), _padded(moving.mask.astype(np.uint8), pad)
+    tops, lefts = (lattice.corners(side) + pad for side in fixed.shape)
     usable = _usable((wide, known, other_known), (tops, lefts), lattice.tile, reach)
-    side = 2 * (reach // pitch) + 1
+    side = 2 * reach + 1
     scores = np.full((len(tops), len(lefts), side, side), -1, np.float32)
-    kept = slice(reach % pitch, None, pitch)
     tile, window = lattice.tile, lattice.tile + 2 * reach
 
     def match_row(row: int) -> None:
         top = tops[row]
         for column in np.flatnonzero(usable[row]):
             left = lefts[column]
-            all_shifts = cv2.matchTemplate(
+            scores[row, column] = cv2.matchTemplate(
                 other[top : top + window, left : left + window],
                 wide[top : top + tile, left : left + tile],
                 cv2.TM_CCORR_NORMED,
             )
-            scores[row, column] = all_shifts[kept, kept]
+        np.nan_to_num(scores[row], copy=False, nan=-1.0, posinf=-1.0, neginf=-1.0)
 
     with ThreadPoolExecutor(_THREADS) as pool:
         list(pool.map(match_row, range(len(tops))))
-    np.nan_to_num(scores, copy=False, nan=-1.0, posinf=-1.0, neginf=-1.0)
-    return Volume(scores, usable, lattice, pitch)
+    return Volume(scores, usable, lattice)
 
 
-def standardised(volume: Volume) -> Values:
-    """Each block's scores in standard deviations of its own from its own mean."""
-    scores = volume.scores
-    mean = scores.mean(axis=(2, 3), keepdims=True)
-    deviation = np.maximum(scores.std(axis=(2, 3), keepdims=True), 1e-6)
-    return np.where(volume.usable[..., None, None], (scores - mean) / deviation, 0).astype(np.float32)
-
-
-def agreed(scores: Values, step: float, jump: float) -> Values:
-    """Scores of each block's shifts together with what all blocks in its row and column make of them.
+def agreed(volume: Volume, step: float, jump: float) -> Values:
+    """(rows, cols, side, side): the scores, each block's in standard deviations of its own from its own mean,
+    together with what all blocks in its row and column make of them.
 
     A neighbour's shift may differ at `step` for each px of |dx| + |dy|, and at no more than `jump`. Summed
     over four directions by dynamic programming: Hirschmueller 2008, "Stereo processing by semi-global
-    matching and mutual information".
+    matching and mutual information". No third array of that size is held.
     """
-    total = -3 * scores
-    if not scores.size:
+    total = np.zeros_like(volume.scores)
+    if not total.size:
         return total
     for axis in (0, 1):
-        lines, sums = np.moveaxis(scores, axis, 0), np.moveaxis(total, axis, 0)
+        lines, sums = np.moveaxis(volume.scores, axis, 0), np.moveaxis(total, axis, 0)
+        usable = np.moveaxis(volume.usable, axis, 0)
         for order in (range(len(lines)), range(len(lines) - 1, -1, -1)):
             told = np.zeros_like(lines[0])
             for number in order:
-                believed = lines[number] + told
-                sums[number] += believed
-                told = _passed_on(believed, np.float32(step), np.float32(jump))
+                own = _standardised(lines[number], usable[number])
+                # The block's own scores come with each of the four directions; they count once.
+                sums[number] += np.float32(0.25) * own + told
+                told = _passed_on(own + told, np.float32(step), np.float32(jump))
     return total
 
 
-def strongest(scores: Values, apart: float, pitch: int = 1) -> Peaks:
+def strongest(scores: Values, apart: float) -> Peaks:
     """The best shift of each block to a fraction of a px, and its lead over all more than `apart` px off."""
     rows, columns, side, _ = scores.shape
     flat = scores.reshape(-1, side, side)
+    parts = [_strongest(flat[at : at + _AT_ONCE], apart) for at in range(0, max(1, len(flat)), _AT_ONCE)]
+    whole = (np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(Peaks))
+    return Peaks(*(one.reshape(rows, columns, *one.shape[1:]) for one in whole))
+
+
+def _strongest(flat: Values, apart: float) -> Peaks:
+    """flat : (blocks, side, side)."""
+    side = flat.shape[-1]
     number = np.arange(len(flat))
     at = flat.reshape(len(flat), side * side).argmax(axis=1)
     row, column = at // side, at % side
@@ -159,17 +151,18 @@ def strongest(scores: Values, apart: float, pitch: int = 1) -> Peaks:
     x, y = np.where(inner, x, column), np.where(inner, y, row)
     steps = np.arange(side)
     near_row = (steps[None, :, None] - row[:, None, None]) ** 2
-    near = near_row + (steps[None, None, :] - column[:, None, None]) ** 2 <= (apart / pitch) ** 2
+    near = near_row + (steps[None, None, :] - column[:, None, None]) ** 2 <= apart**2
     second = np.where(near, -np.inf, flat).reshape(len(flat), side * side).max(axis=1)
-    shifts = (np.stack((x, y), axis=-1) - (side - 1) // 2) * pitch
-    shape = (rows, columns)
-    return Peaks(
-        shifts.reshape(*shape, 2),
-        best.reshape(shape),
-        (best - second).reshape(shape),
-        inner.reshape(shape),
-        np.stack((row, column), axis=-1).reshape(*shape, 2),
-    )
+    shifts = np.stack((x, y), axis=-1) - (side - 1) // 2
+    return Peaks(shifts, best, best - second, inner, np.stack((row, column), axis=-1))
+
+
+def _standardised(scores: Values, usable: Mask) -> Values:
+    """(blocks, side, side): 0 throughout for blocks that are not usable."""
+    mean = scores.mean(axis=(1, 2), keepdims=True)
+    deviation = np.maximum(scores.std(axis=(1, 2), keepdims=True), np.float32(1e-6))
+    found: Values = np.where(usable[:, None, None], (scores - mean) / deviation, np.float32(0))
+    return found
 
 
 def _passed_on(believed: Values, step: np.float32, jump: np.float32) -> Values:

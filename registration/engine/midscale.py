@@ -14,19 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registration.engine.config.midscale import MidPass, MidscaleConfig
-from registration.engine.features import Feature
 from registration.engine.matrices import Matrix
-from registration.engine.midevidence import MidEvidence, agreeing, checker, held_out
-from registration.engine.midfeatures import MidImage, channels, mid_image, pulled, smaller
-from registration.engine.midmatch import (
-    Lattice,
-    Peaks,
-    Volume,
-    agreed,
-    score_volume,
-    standardised,
-    strongest,
-)
+from registration.engine.midevidence import REACH, MidEvidence, agreeing, checker, held_out
+from registration.engine.midfeatures import MidImage, Seen, mid_image, pulled, seen
+from registration.engine.midmatch import Lattice, Peaks, Volume, agreed, score_volume, strongest
 from registration.engine.nonrigid import Grid, Matches, Nodes, Pins, fit_field, smallest_jacobian
 from registration.engine.stages import Tick, no_tick
 
@@ -47,12 +38,32 @@ class MidFit:
 
 
 @dataclass(frozen=True)
-class _Level:
-    """The two images of one reduction. seen : the fixed one's channels."""
+class _Task:
+    """What every pass shares. view : of the fixed image."""
 
-    fixed: MidImage
+    view: Seen
     moving: MidImage
-    seen: Feature
+    moving_from_fixed: Matrix
+    grid: Grid
+    config: MidscaleConfig
+    pins: Pins | None
+
+    def through(self, nodes: Nodes, margin: int) -> Seen:
+        """The moving image in the fixed frame, `margin` px wider on each side."""
+        image = pulled(self.moving, self.moving_from_fixed, (self.grid, nodes), self.view.shape, margin)
+        return seen(image)
+
+    def fit(self, matches: Matches, start: Nodes, bending: float, robust_px: float) -> Nodes:
+        return fit_field(self.grid, matches, start, bending, robust_px, 1, pins=self.pins)
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A field with the matches and the bending that it was fitted with."""
+
+    nodes: Nodes
+    matches: Matches
+    bending: float
 
 
 def fit_midscale(
@@ -74,47 +85,30 @@ def fit_midscale(
     rows, columns = fixed.shape
     grid = Grid.over(columns, rows, config.node_spacing)
     first = grid.zeros() if start is None else start
-    levels: dict[int, _Level] = {}
-    nodes, matches = first, None
-    for number, one in enumerate(config.passes):
+    tick(0.0)
+    task = _Task(seen(fixed), moving, moving_from_fixed, grid, config, pins)
+    widest = max(REACH, config.passes[0].reach)
+    unmoved = task.through(first, widest)
+    fitted = _pass(task, config.passes[0], first, unmoved.without(widest - config.passes[0].reach))
+    for number, one in enumerate(config.passes[1:], 1):
         tick(number / (len(config.passes) + 1))
-        if one.reduction not in levels:
-            levels[one.reduction] = _level(fixed, moving, one.reduction)
-        nodes, matches = _pass(levels[one.reduction], one, moving_from_fixed, grid, nodes, config, pins)
+        fitted = _pass(task, one, fitted.nodes, task.through(fitted.nodes, one.reach))
     tick(len(config.passes) / (len(config.passes) + 1))
-    evidence = _evidence((fixed, moving), moving_from_fixed, grid, (first, nodes), matches, config, pins)
-    return MidFit(grid, nodes, evidence)
+    return MidFit(grid, fitted.nodes, _evidence(task, unmoved.without(widest - REACH), fitted))
 
 
-def _level(fixed: MidImage, moving: MidImage, reduction: int) -> _Level:
-    image = smaller(fixed, reduction)
-    return _Level(image, smaller(moving, reduction), channels(image))
-
-
-def _pass(
-    level: _Level,
-    one: MidPass,
-    moving_from_fixed: Matrix,
-    grid: Grid,
-    nodes: Nodes,
-    config: MidscaleConfig,
-    pins: Pins | None,
-) -> tuple[Nodes, Matches]:
-    """The field fitted to this pass's matches, and these as they were last chosen."""
-    shape = level.fixed.shape
-    image = pulled(level.moving, moving_from_fixed, (grid, nodes), shape, one.reduction, one.search)
-    lattice = Lattice.covering(one.tile, one.stride)
-    seen = channels(image)
-    volume = score_volume(level.seen, level.fixed.mask, seen, image.mask, lattice, one.search, one.pitch)
-    xs, ys = (volume.lattice.middles(side) * one.reduction for side in reversed(shape))
-    before = grid.evaluate(nodes, xs, ys)
-    apart = volume.lattice.stride * one.reduction
-    scores = agreed(standardised(volume), config.step * one.reduction * one.pitch / apart, config.jump)
-    peaks = strongest(scores, volume.apart, one.pitch)
+def _pass(task: _Task, one: MidPass, nodes: Nodes, moving: Seen) -> _Fitted:
+    """The field fitted to this pass's matches, from `nodes`, through which `moving` is seen."""
+    config = task.config
+    fixed, moving = task.view.averaged(one.reduction), moving.averaged(one.reduction)
+    volume = score_volume(fixed, moving, Lattice.covering(one.tile, one.stride), one.search)
+    xs, ys = (volume.lattice.middles(side) * one.reduction for side in reversed(fixed.shape))
+    before = task.grid.evaluate(nodes, xs, ys)
+    peaks = strongest(agreed(volume, config.step / one.stride, config.jump), volume.apart)
     weight = _weight(volume, peaks, config.gap)
     target = before + peaks.shifts * one.reduction * (weight / (weight + config.trust))[..., None]
     matches = Matches(xs, ys, target, weight + config.trust)
-    return _fitted(grid, matches, nodes, one.search * one.reduction, config, pins), matches
+    return _fitted(task, matches, nodes, one.reach)
 
 
 def _weight(volume: Volume, peaks: Peaks, gap: float) -> NDArray[np.float64]:
@@ -126,67 +120,38 @@ def _weight(volume: Volume, peaks: Peaks, gap: float) -> NDArray[np.float64]:
     return np.where(volume.usable & peaks.inner, correlation * lead, 0.0)
 
 
-def _fitted(
-    grid: Grid, matches: Matches, start: Nodes, widest: float, config: MidscaleConfig, pins: Pins | None
-) -> Nodes:
+def _fitted(task: _Task, matches: Matches, start: Nodes, widest: float) -> _Fitted:
     """As fit_field, first forgiving residuals of up to `widest` px; stiffer where it would fold."""
-    bending = config.bending
+    config, bending = task.config, task.config.bending
     for _ in range(_TRIES):
         nodes = start
         for scale in (max(widest, config.robust_px), max(widest / 2, config.robust_px)):
-            nodes = fit_field(grid, matches, nodes, bending, scale, 1, pins=pins)
-        if smallest_jacobian(grid, nodes) > config.smallest_jacobian:
-            return nodes
+            nodes = task.fit(matches, nodes, bending, scale)
+        if smallest_jacobian(task.grid, nodes) > config.smallest_jacobian:
+            return _Fitted(nodes, matches, bending)
         bending *= _STIFFER
-    return start
+    return _Fitted(start, matches, bending)
 
 
-def _evidence(
-    images: tuple[MidImage, MidImage],
-    moving_from_fixed: Matrix,
-    grid: Grid,
-    fields: tuple[Nodes, Nodes],
-    matches: Matches | None,
-    config: MidscaleConfig,
-    pins: Pins | None,
-) -> MidEvidence:
-    halves = [_halves(grid, matches, phase, fields[1], config, pins) for phase in (0, 1)]
-    pairs = ((halves[0][0], halves[0][1]), (halves[1][0], halves[1][1]))
-    blocks, won, lost = held_out(images, moving_from_fixed, grid, fields, pairs)
-    gaps = [np.hypot(*np.moveaxis(one - other, -1, 0)) for one, other in pairs]
+def _evidence(task: _Task, unmoved: Seen, fitted: _Fitted) -> MidEvidence:
+    """unmoved : the moving image through the start."""
+    moved = task.through(fitted.nodes, REACH)
+    halves = (_halves(task, fitted, 0), _halves(task, fitted, 1))
+    blocks, won, lost = held_out(task.view, (unmoved, moved), task.grid, fitted.nodes, halves)
     return MidEvidence(
         before=agreeing(blocks.before),
         after=agreeing(blocks.crossed),
         won=won,
         lost=lost,
         blocks=blocks,
-        half_gap=np.asarray((gaps[0] + gaps[1]) / 2, np.float64),
-        smallest_jacobian=smallest_jacobian(grid, fields[1]),
+        smallest_jacobian=smallest_jacobian(task.grid, fitted.nodes),
     )
 
 
-def _halves(
-    grid: Grid,
-    matches: Matches | None,
-    phase: int,
-    nodes: Nodes,
-    config: MidscaleConfig,
-    pins: Pins | None,
-) -> tuple[Nodes, Nodes]:
+def _halves(task: _Task, fitted: _Fitted, phase: int) -> tuple[Nodes, Nodes]:
     """The field without the matches in a checkerboard's even squares, and without those in its odd ones."""
-    if matches is None:
-        return nodes, nodes
+    matches = fitted.matches
     even = checker(matches.xs, matches.ys, phase)
-    first, second = (
-        fit_field(
-            grid,
-            replace(matches, weight=np.where(kept, matches.weight, 0.0)),
-            nodes,
-            config.bending,
-            config.robust_px,
-            1,
-            pins=pins,
-        )
-        for kept in (~even, even)
-    )
+    kept = (replace(matches, weight=np.where(one, matches.weight, 0.0)) for one in (~even, even))
+    first, second = (task.fit(each, fitted.nodes, fitted.bending, task.config.robust_px) for each in kept)
     return first, second

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
+
+from registration.engine.config.levelzero import bad_config
 
 
 @dataclass(frozen=True)
 class MidPass:
     """One pass of the block pyramid.
 
-    reduction : whole factor by which both images are made smaller. tile, stride, search : side of a block,
-    block to block, and reach of the search to each side, px of the reduced image. pitch : px from one shift
-    that is compared to the next.
+    reduction : whole factor by which what is compared (not what it is made from) is averaged. tile, stride,
+    search : side of a block, block to block, and reach of the search to each side, px after that.
     """
 
     reduction: int
     tile: int
     stride: int
     search: int
-    pitch: int = 1
+
+    @property
+    def reach(self) -> int:
+        """Of the search, px before it is averaged."""
+        return self.search * self.reduction
 
 
 @dataclass(frozen=True)
 class MidscaleConfig:
-    """All lengths in px of the images compared (working px).
+    """All lengths in px of the images compared (working px). Raises EngineError("bad_config").
+
     node_spacing : of the field. bending : weight of the field's second differences. robust_px : residual at
     which a match begins to lose weight. step : what neighbouring blocks pay for shifts that differ by as many
     px as they lie apart; jump : the most they pay; both in standard deviations of a block's scores. gap :
@@ -40,4 +47,16 @@ class MidscaleConfig:
     gap: float = 5.0
     trust: float = 0.03
     smallest_jacobian: float = 0.15
-    passes: tuple[MidPass, ...] = (MidPass(1, 48, 16, 32, 2), MidPass(1, 48, 16, 12))
+    passes: tuple[MidPass, ...] = (MidPass(2, 24, 8, 16), MidPass(1, 48, 16, 12))
+
+    def __post_init__(self) -> None:
+        numbers = [getattr(self, each.name) for each in fields(self) if each.name != "passes"]
+        if not all(math.isfinite(number) and number > 0 for number in numbers):
+            raise bad_config("midscale", "lengths and weights must be above 0")
+        if self.smallest_jacobian >= 1:
+            raise bad_config(
+                "midscale", "the smallest Jacobian must be below 1, which is no shrinking at all"
+            )
+        for one in self.passes:
+            if min(one.reduction, one.stride, one.search) < 1 or one.tile < 8:
+                raise bad_config("midscale", f"the pass {one} can't be run")
