@@ -202,8 +202,7 @@ def _usable(
     scene = np.minimum(
         _tile_means(known, corners, tile), _tile_means(other_known, tuple(c + reach for c in corners), tile)
     )
-    square = np.square(wide, dtype=np.float32).reshape(*known.shape, -1).sum(axis=2)
-    energy = _tile_means(square, corners, tile)
+    energy = _tile_means(np.einsum("ijk,ijk->ij", wide, wide), corners, tile)
     seen = scene >= _SCENE_NEEDED
     usual = float(np.median(energy[seen])) if seen.any() else 0.0
     return np.asarray(seen & (energy > max(_ENERGY_NEEDED * usual, 1e-9)))
@@ -211,7 +210,7 @@ def _usable(
 
 def _tile_means(image: NDArray[Any], corners: tuple[NDArray[np.intp], ...], tile: int) -> NDArray[np.float64]:
     """The mean of `image` over the tiles at the corners (tops, lefts): (len(tops), len(lefts))."""
-    total = cv2.integral(image.astype(np.float64) if image.dtype != np.uint8 else image)
+    total = cv2.integral(image)
     tops, lefts = (corner[:, None] if i == 0 else corner[None, :] for i, corner in enumerate(corners))
     sums = (
         total[tops + tile, lefts + tile]

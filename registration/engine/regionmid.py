@@ -32,6 +32,8 @@ from registration.engine.transforms import DisplacementField
 FINEST_UM = 8.0
 #: The region and its surroundings, px a side at least.
 CONTEXT_PX = 448
+#: And at most so many, which bounds time and memory: a larger region is looked at more coarsely.
+LARGEST_PX = 1280
 #: Room around the moving image beyond the field so far, px.
 _MARGIN = 48
 #: The median distance to left-out blocks must fall to this share to count as clearly better.
@@ -47,8 +49,9 @@ def refine(
     """
     best = supported(fits)
     scales = [each.downsample for each in fits if each.downsample * _um(task) > FINEST_UM / math.sqrt(2)]
-    for done, downsample in enumerate(scales or [fits[0].downsample]):
-        tick(done / max(1, len(scales)))
+    scales = list(dict.fromkeys(_bounded(each, task.box) for each in scales or [fits[0].downsample]))
+    for done, downsample in enumerate(scales):
+        tick(done / len(scales))
         start = _refined(task, best.start, downsample)
         if start is None:
             continue
@@ -96,6 +99,12 @@ def _field(nodes: Nodes, grid: Grid, context: Box, downsample: int, start: Local
     values = (nodes * downsample).astype(np.float32)
     origin = (context.x + first, context.y + first)
     return DisplacementField(values, origin, (spacing, spacing), start.affine.fixed)
+
+
+def _bounded(downsample: int, box: Box) -> int:
+    while max(box.width, box.height) > LARGEST_PX * downsample:
+        downsample *= 2
+    return downsample
 
 
 def _wider(box: Box, margin: int) -> Box:

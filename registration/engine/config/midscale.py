@@ -51,8 +51,8 @@ class MidscaleConfig:
 
     def __post_init__(self) -> None:
         numbers = [getattr(self, each.name) for each in fields(self) if each.name != "passes"]
-        if not all(math.isfinite(number) and number > 0 for number in numbers):
-            raise bad_config("midscale", "lengths and weights must be above 0")
+        if not self.passes or not all(math.isfinite(number) and number > 0 for number in numbers):
+            raise bad_config("midscale", "lengths and weights must be above 0, and there must be a pass")
         if self.smallest_jacobian >= 1:
             raise bad_config(
                 "midscale", "the smallest Jacobian must be below 1, which is no shrinking at all"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from registration.engine.config import preset
-from registration.engine.config.midscale import MidscaleConfig
+from registration.engine.config.midscale import MidPass, MidscaleConfig
+from registration.engine.errors import EngineError
 from registration.engine.features import read_overview
 from registration.engine.geometry import Points, Size
 from registration.engine.matrices import Matrix, apply, shift, turn
@@ -115,6 +117,16 @@ def test_start_pins_and_repeat(lung: ArraySource) -> None:
     pins = Pins(np.array([(150.0, 120.0)]), np.array([(5.0, 0.0)]), np.array([100.0]))
     pinned = fit_midscale(view, view, SAME, short, pins=pins)
     assert pinned.grid.evaluate_at(pinned.nodes, pins.points)[0, 0] >= 3.0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"bending": 0.0}, {"gap": np.nan}, {"smallest_jacobian": 1.0}, {"passes": (MidPass(1, 48, 0, 8),)}],
+)
+def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(EngineError, match="midscale") as raised:
+        replace(CONFIG, **wrong)
+    assert raised.value.code == "bad_config"
 
 
 def test_progress_can_stop_it(lung: ArraySource) -> None:
