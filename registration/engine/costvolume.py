@@ -7,10 +7,10 @@ coefficient in a Gaussian window then costs a few operations per cell and shift.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 
 import cv2
 import numpy as np
@@ -26,12 +26,15 @@ SMALLEST_CONTRAST = 4.0
 #: A window with less valid scene than this is not matched.
 VALID_NEEDED = 0.8
 _TILE = 512
-#: Cells times shifts that are worked on at a time, in bands of whole rows; with a halo, so that it does not
-#: show. They cost 12 bytes each.
-_BAND_SCORES = 6_000_000
+#: Bands of whole rows of cells are worked on at a time, so that their sums take about this many bytes; with a
+#: halo, so that it does not show where one ends.
+_BAND_BYTES = 48_000_000
 #: The Gaussian windows are cut off at so many sigmas.
 _KERNEL_SIGMAS = 3
 _THREADS = 2
+
+#: (first, last) row to those rows of an image.
+Rows = Callable[[int, int], Channel]
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Peaks:
 
 def match_cells(
     fixed: Channel,
-    moving: Channel,
+    moving: Rows,
     valid: Plane,
     cell: int,
     reach: int,
@@ -62,7 +65,8 @@ def match_cells(
     *,
     with_gap: bool = False,
 ) -> Peaks:
-    """fixed : (h, w) uint8. moving : (h + 2 reach, w + 2 reach) uint8, aligned but for what is sought.
+    """fixed : (h, w) uint8. moving : the rows of an image of (h + 2 reach, w + 2 reach) uint8, aligned but
+    for what is sought.
 
     valid : (rows, cols) float32, any size: over the same area, 1 where both images show scene. Content at x
     in `fixed` is at x + shift in `moving`. Cells are cell x cell px from the top left; a rest is left out.
@@ -70,18 +74,25 @@ def match_cells(
     rows, columns = fixed.shape[0] // cell, fixed.shape[1] // cell
     share = _blur(np.asarray(cv2.resize(valid, (columns, rows)), np.float32), sigma)
     halo = _reach_of(sigma)
-    band = max(4, _BAND_SCORES // (max(1, columns) * (2 * reach + 1) ** 2) - 2 * halo)
     parts = []
-    for first in range(0, rows, band):
-        last = min(rows, first + band)
+    for first, last in _bands(rows, columns, cell, reach, halo):
         above, below = max(0, first - halo), min(rows, last + halo)
-        f = fixed[above * cell : below * cell]
-        m = moving[above * cell : below * cell + 2 * reach]
+        f, m = fixed[above * cell : below * cell], moving(above * cell, below * cell + 2 * reach)
         scores, variance = _scores(f, m, cell, reach, sigma)
         inner = slice(first - above, last - above)
         textured = (variance[inner] >= SMALLEST_CONTRAST**2) & (share[first:last] >= VALID_NEEDED)
         parts.append(_peaks(scores[:, inner], reach, textured, with_gap))
     return _joined(parts)
+
+
+def _bands(rows: int, columns: int, cell: int, reach: int, halo: int) -> Iterator[tuple[int, int]]:
+    """First and last row of each."""
+    side = 2 * reach + 1
+    bytes_of_row = 4 * max(1, columns) * (side**2 + 2 * min(cell, side) ** 2)
+    most = max(halo, _BAND_BYTES // bytes_of_row - 2 * halo)
+    count = -(-rows // most)
+    edges = [rows * number // count for number in range(count + 1)]
+    yield from pairwise(edges)
 
 
 def _joined(parts: Sequence[Peaks]) -> Peaks:
@@ -91,26 +102,20 @@ def _joined(parts: Sequence[Peaks]) -> Peaks:
 
 def _scores(fixed: Channel, moving: Channel, cell: int, reach: int, sigma: float) -> tuple[Plane, Plane]:
     """Correlations (shifts, rows, cols) and the variance of the fixed image's windows (rows, cols)."""
-    rows, columns = fixed.shape[0] // cell, fixed.shape[1] // cell
-    side = 2 * reach + 1
-    cross, mean, square = (np.empty((side * side, rows, columns), np.float32) for _ in range(3))
-    fixed_mean, fixed_square = (np.empty((rows, columns), np.float32) for _ in range(2))
-
-    def work(tile: tuple[slice, slice]) -> None:
-        y, x = tile
-        sums = _tile_sums(fixed, moving, (y, x), cell, reach)
-        fixed_mean[y, x], fixed_square[y, x], cross[:, y, x], mean[:, y, x], square[:, y, x] = sums
+    sums = _Sums.empty(fixed.shape[0] // cell, fixed.shape[1] // cell, cell, reach)
+    rows, columns = sums.fixed_mean.shape
+    tiles = _tiles(rows, columns, max(1, _TILE // cell))
 
     def correlate(index: int) -> None:
-        m_mean, m_var = _window_moments(mean[index], square[index], sigma)
-        covariance = _blur(cross[index], sigma) - f_mean * m_mean
-        cross[index] = covariance / np.sqrt(np.maximum(f_var, 1) * np.maximum(m_var, 1))
+        m_mean, m_var = _window_moments(*sums.moments(index), sigma)
+        covariance = _blur(sums.cross[index], sigma) - f_mean * m_mean
+        sums.cross[index] = covariance / np.sqrt(np.maximum(f_var, 1) * np.maximum(m_var, 1))
 
     with ThreadPoolExecutor(_THREADS) as pool:
-        list(pool.map(work, _tiles(rows, columns, max(1, _TILE // cell))))
-        f_mean, f_var = _window_moments(fixed_mean, fixed_square, sigma)
-        list(pool.map(correlate, range(side * side)))
-    return cross, f_var
+        list(pool.map(lambda tile: sums.add(fixed, moving, *tile), tiles))
+        f_mean, f_var = _window_moments(sums.fixed_mean, sums.fixed_square, sigma)
+        list(pool.map(correlate, range(len(sums.cross))))
+    return sums.cross, f_var
 
 
 def _tiles(rows: int, columns: int, step: int) -> Iterator[tuple[slice, slice]]:
@@ -118,34 +123,67 @@ def _tiles(rows: int, columns: int, step: int) -> Iterator[tuple[slice, slice]]:
         yield slice(top, min(rows, top + step)), slice(left, min(columns, left + step))
 
 
-def _tile_sums(
-    fixed: Channel, moving: Channel, cells: tuple[slice, slice], cell: int, reach: int
-) -> tuple[Plane, Plane, Plane, Plane, Plane]:
-    """Cell means of f, f^2, and for every shift of f m, m, m^2, for a tile given in cells."""
-    y, x = (slice(part.start * cell, part.stop * cell) for part in cells)
-    f = fixed[y, x].astype(np.float32)
-    m = moving[y.start : y.stop + 2 * reach, x.start : x.stop + 2 * reach].astype(np.float32)
-    m_box = _running_means(m, cell)
-    square_box = _running_means(m * m, cell)
-    shape = (f.shape[0] // cell, f.shape[1] // cell)
-    side = 2 * reach + 1
-    cross, mean, square = (np.empty((side * side, *shape), np.float32) for _ in range(3))
-    for index, (dy, dx) in enumerate(product(range(side), repeat=2)):
-        shifted = m[dy : dy + f.shape[0], dx : dx + f.shape[1]]
-        cross[index] = _cell_means(np.asarray(cv2.multiply(f, shifted), np.float32), cell)
-        at = (slice(dy, dy + f.shape[0], cell), slice(dx, dx + f.shape[1], cell))
-        mean[index] = m_box[at]
-        square[index] = square_box[at]
-    return _cell_means(f, cell), _cell_means(f * f, cell), cross, mean, square
+@dataclass(frozen=True)
+class _Sums:
+    """Means over cells: of f and f^2 (rows, cols); of f m at each shift (shifts, rows, cols); of m and m^2.
+
+    Shifts that differ by whole cells have the moving image's means in common: those are kept by what is left
+    of the shift (phase), (phases, rows + more, cols + more).
+    """
+
+    cell: int
+    side: int
+    fixed_mean: Plane
+    fixed_square: Plane
+    cross: Plane
+    mean: Plane
+    square: Plane
+
+    @classmethod
+    def empty(cls, rows: int, columns: int, cell: int, reach: int) -> _Sums:
+        side = 2 * reach + 1
+        phases, more = min(cell, side) ** 2, 2 * reach // cell
+        shapes = [(rows, columns)] * 2 + [(side * side, rows, columns)]
+        shapes += [(phases, rows + more, columns + more)] * 2
+        return cls(cell, side, *(np.empty(shape, np.float32) for shape in shapes))
+
+    def moments(self, index: int) -> tuple[Plane, Plane]:
+        """(rows, cols): means of m and m^2 at a shift."""
+        (down, y), (along, x) = (divmod(shift, self.cell) for shift in divmod(index, self.side))
+        rows, columns = self.fixed_mean.shape
+        part = y * min(self.cell, self.side) + x, slice(down, down + rows), slice(along, along + columns)
+        return self.mean[part], self.square[part]
+
+    def add(self, fixed: Channel, moving: Channel, rows: slice, columns: slice) -> None:
+        """A tile, given in cells. Products of two uint8 fit into uint16, which is fastest."""
+        y, x = (slice(part.start * self.cell, part.stop * self.cell) for part in (rows, columns))
+        m = moving[y.start : y.stop + self.side - 1, x.start : x.stop + self.side - 1]
+        f, f16, m16 = fixed[y, x].astype(np.float32), fixed[y, x].astype(np.uint16), m.astype(np.uint16)
+        self.fixed_mean[rows, columns] = _cell_means(f, self.cell)
+        self.fixed_square[rows, columns] = _cell_means(f * f, self.cell)
+        height, width = f.shape
+        for index, (dy, dx) in enumerate(product(range(self.side), repeat=2)):
+            shifted = m16[dy : dy + height, dx : dx + width]
+            self.cross[index, rows, columns] = _cell_means(cv2.multiply(f16, shifted), self.cell)
+        self._add_moments(m, rows.start, columns.start)
+
+    def _add_moments(self, m: Channel, top: int, left: int) -> None:
+        size, phases = (self.cell, self.cell), min(self.cell, self.side)
+        # Of the cell x cell px whose first corner is the pixel.
+        means = cv2.boxFilter(m, cv2.CV_32F, size, anchor=(0, 0))
+        squares = cv2.sqrBoxFilter(m, cv2.CV_32F, size, anchor=(0, 0))
+        height, width = (length - self.cell + 1 for length in m.shape)
+        for index, (y, x) in enumerate(product(range(phases), repeat=2)):
+            at = slice(y, height, self.cell), slice(x, width, self.cell)
+            rows, columns = means[at].shape
+            part = index, slice(top, top + rows), slice(left, left + columns)
+            self.mean[part], self.square[part] = means[at], squares[at]
 
 
-def _running_means(image: Plane, cell: int) -> Plane:
-    """Mean of the cell x cell px whose first corner is the pixel."""
-    return np.asarray(cv2.boxFilter(image, cv2.CV_32F, (cell, cell), anchor=(0, 0)), np.float32)
-
-
-def _cell_means(image: Plane, cell: int) -> Plane:
-    """Means of cell x cell px; halved as often as that goes, which OpenCV does fastest."""
+def _cell_means(image: cv2.typing.MatLike, cell: int) -> Plane:
+    """Means of cell x cell px, float32; halved as often as that goes, which OpenCV does fastest. Of uint16
+    the first means are rounded, which may do to products but not to what is multiplied with them.
+    """
     step = 2 if cell % 2 == 0 else cell
     size = (image.shape[1] // step, image.shape[0] // step)
     means = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32)

@@ -15,6 +15,7 @@ from registration.engine.geometry import Box, point_from_index
 from registration.engine.nonrigid import Grid, Matches, Nodes, Pins, fit_field
 from registration.engine.region import Region, warped
 from registration.engine.rigidity import fit_rigidly
+from registration.engine.stains import Channel
 from registration.engine.workingscale import Step
 
 #: Below this correlation a window's peak is worth nothing.
@@ -107,8 +108,12 @@ def usable_steps(region: Region, config: LevelZeroConfig) -> list[Step]:
 def match_pass(region: Region, grid: Grid, nodes: Nodes, step: Step, *, with_gap: bool = False) -> Peaks:
     """Free peaks around the field so far."""
     fixed = region.fixed_at(step.downsample)
-    size = (fixed.shape[0], fixed.shape[1])
-    moving = warped(region, grid, nodes, step.downsample, size, step.reach)
+    width = fixed.shape[1] + 2 * step.reach
+
+    def moving(first: int, last: int) -> Channel:
+        corner = (-step.reach, first - step.reach)
+        return warped(region, grid, nodes, step.downsample, (last - first, width), corner)
+
     return match_cells(fixed, moving, region.valid, step.cell, step.reach, step.sigma, with_gap=with_gap)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import mmap
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -31,7 +32,8 @@ COARSEST = 8
 _RIM = 4
 #: px between the points at which a warp is computed; in between it is linear.
 _LATTICE = 16
-_BLOCK = 1024
+#: px a side that are read, warped or halved at a time, each of which needs many times that for a while.
+_BLOCK = 512
 _THREADS = 2
 
 Plane = NDArray[np.float32]
@@ -150,18 +152,26 @@ def _small_points(region: Region) -> Points:
 
 
 def warped(
-    region: Region, grid: Grid, nodes: Nodes, downsample: int, size: tuple[int, int], reach: int
+    region: Region,
+    grid: Grid,
+    nodes: Nodes,
+    downsample: int,
+    size: tuple[int, int],
+    corner: tuple[int, int] = (0, 0),
 ) -> Channel:
-    """The moving image at `downsample` pulled through the field: `size` (rows, cols), `reach` px around."""
-    rows, columns = size[0] + 2 * reach, size[1] + 2 * reach
+    """The moving image at `downsample` pulled through the field: `size` (rows, cols) px from `corner` (x, y)
+    on, px of the fixed image at `downsample`.
+    """
+    rows, columns = size
     image = region.moving_at(downsample)
     out = np.empty((rows, columns), np.uint8)
 
-    def work(corner: tuple[int, int]) -> None:
-        part = tuple(
-            slice(at, min(at + _BLOCK, end)) for at, end in zip(corner, (rows, columns), strict=True)
+    def work(block: tuple[int, int]) -> None:
+        part = tuple(slice(at, min(at + _BLOCK, end)) for at, end in zip(block, size, strict=True))
+        ys, xs = (
+            (lattice(s.start, s.stop, _LATTICE) + first) * downsample
+            for s, first in zip(part, corner[::-1], strict=True)
         )
-        ys, xs = ((lattice(s.start, s.stop, _LATTICE) - reach) * downsample for s in part)
         points = grid.evaluate(nodes, xs, ys) + np.stack(np.meshgrid(xs, ys), axis=-1)
         mapped = apply(region.to_moving, points.reshape(-1, 2)).reshape(points.shape) / downsample
         out[part] = sample_lattice(image, mapped, _LATTICE, out[part].shape)
@@ -183,7 +193,7 @@ class _Canvas:
     @classmethod
     def empty(cls, size: Size, beside: Counterstain) -> _Canvas:
         small = (-(-size.height // COARSEST), -(-size.width // COARSEST))
-        channel = np.zeros((size.height, size.width), np.uint8)
+        channel = _zeros(size.height, size.width)
         return cls(channel, np.zeros(small, np.float32), np.zeros(small, np.float32), beside)
 
     def read(self, source: PixelSource, box: Box, block: Box, downsample: float) -> None:
@@ -236,9 +246,24 @@ def _pyramid(image: Channel) -> dict[int, Channel]:
     """The image halved again and again, by downsample."""
     levels = {1: image}
     while max(levels) < COARSEST:
-        finer = levels[max(levels)]
-        rows, columns = (max(1, side // 2) for side in finer.shape)
-        whole = finer[: 2 * rows, : 2 * columns]
-        halved = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
-        levels[2 * max(levels)] = np.asarray(halved, np.uint8)
+        levels[2 * max(levels)] = _halved(levels[max(levels)])
     return levels
+
+
+def _halved(image: Channel) -> Channel:
+    """Block by block; those that hold nothing are left out, see _zeros."""
+    out = _zeros(*(max(1, side // 2) for side in image.shape))
+    for y, x in product(*(range(0, side, _BLOCK) for side in out.shape)):
+        part = out[y : y + _BLOCK, x : x + _BLOCK]
+        whole = image[2 * y : 2 * (y + part.shape[0]), 2 * x : 2 * (x + part.shape[1])]
+        if whole.any():
+            part[:] = cv2.resize(whole, part.shape[::-1], interpolation=cv2.INTER_AREA)
+    return out
+
+
+def _zeros(rows: int, columns: int) -> Channel:
+    """Zeros that take memory only where something is written, page by page (numpy's come in huge pages): of
+    a slide that is turned against the other, half of the box around the region is not needed.
+    """
+    memory = mmap.mmap(-1, rows * columns, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return np.frombuffer(memory, np.uint8).reshape(rows, columns)

@@ -182,7 +182,7 @@ def _regional(fits: Sequence[RegionalFit]) -> Rgb:
 def _nuclei(region: Region, field: FieldFit, nodes: Nodes) -> Rgb:
     level = _level(region)
     image = region.fixed_at(level)
-    second = warped(region, field.grid, nodes, level, (image.shape[0], image.shape[1]), 0)
+    second = warped(region, field.grid, nodes, level, (image.shape[0], image.shape[1]))
     return draw.fused(draw.gray(image.astype(np.float32)), draw.gray(second.astype(np.float32)))
 
 

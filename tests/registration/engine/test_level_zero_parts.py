@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike, NDArray
 
-from registration.engine.costvolume import match_cells
+from registration.engine.costvolume import Rows, match_cells
 from registration.engine.matrices import turn
 from registration.engine.nonrigid import Grid, Matches, Pins, fit_field, smallest_jacobian
 from registration.engine.resample import lattice, sample, sample_lattice
+from registration.engine.stains import Channel
 
 STEP = 16
 
@@ -54,6 +55,10 @@ def test_a_lattice_map_into_an_image_that_opencv_takes_no_longer(left: int) -> N
     np.testing.assert_array_equal(found[:, 1:], inner[:, 1:])
 
 
+def _rows(image: Channel) -> Rows:
+    return lambda first, last: image[first:last]
+
+
 @pytest.mark.parametrize("cell", [8, 12, 16])
 @pytest.mark.parametrize(("dx", "dy"), [(2, -1), (-3, 3), (0, 0)])
 def test_cells_find_the_shift_between_two_images(cell: int, dx: int, dy: int) -> None:
@@ -61,7 +66,7 @@ def test_cells_find_the_shift_between_two_images(cell: int, dx: int, dy: int) ->
     scene = _texture(side + 4 * reach)
     fixed = scene[2 * reach : 2 * reach + side, 2 * reach : 2 * reach + side]
     moving = scene[reach - dy : reach - dy + side + 2 * reach, reach - dx : reach - dx + side + 2 * reach]
-    peaks = match_cells(fixed, moving, np.ones((4, 4), np.float32), cell, reach, 2.0)
+    peaks = match_cells(fixed, _rows(moving), np.ones((4, 4), np.float32), cell, reach, 2.0)
     assert peaks.usable.all()
     assert np.abs(peaks.shift - (dx, dy)).max() < 0.1
     assert peaks.score.min() > 0.99
@@ -69,14 +74,14 @@ def test_cells_find_the_shift_between_two_images(cell: int, dx: int, dy: int) ->
 
 def test_cells_of_unrelated_images_do_not_agree_on_a_shift() -> None:
     fixed, moving = _texture(192, 1), _texture(200, 2)
-    peaks = match_cells(fixed, moving, np.ones((4, 4), np.float32), 16, 4, 2.0)
+    peaks = match_cells(fixed, _rows(moving), np.ones((4, 4), np.float32), 16, 4, 2.0)
     assert np.median(peaks.score) < 0.5
 
 
 def test_flat_and_invalid_cells_are_not_used() -> None:
     fixed = np.full((192, 192), 90, np.uint8)
-    flat = match_cells(fixed, np.full((200, 200), 90, np.uint8), np.ones((4, 4), np.float32), 16, 4, 2.0)
-    textured = match_cells(_texture(192), _texture(200), np.zeros((4, 4), np.float32), 16, 4, 2.0)
+    flat = match_cells(fixed, _rows(np.full((200, 200), 90, np.uint8)), np.ones((4, 4), np.float32), 16, 4, 2.0)
+    textured = match_cells(_texture(192), _rows(_texture(200)), np.zeros((4, 4), np.float32), 16, 4, 2.0)
     assert not flat.usable.any()
     assert not textured.usable.any()
 
