@@ -19,7 +19,8 @@ class CellEvidence:
     where the cell has no usable match.
     wide_px : distance of a second, independent match, which looks much further (see LevelZeroConfig.check),
     from the field that is handed out (one refitted to these matches would follow those of a lost fit and find
-    nothing); NaN where there is none.
+    nothing); NaN where its window shows nothing to match, infinite where it does but nothing is found within
+    the search.
     half_px : how far two fields, each fitted to one half of the cells (a checkerboard of squares), lie apart.
     score, curvature, gap : of the match of the last pass: correlation, how sharply it falls in the blunter
     direction (per px^2 of that pass), and how far it stands above the best other peak of the search. 0 where

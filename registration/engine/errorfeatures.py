@@ -57,21 +57,21 @@ def cell_features(evidence: CellEvidence) -> Plane:
 
 
 def lost_share(evidence: CellEvidence) -> Plane:
-    """(rows, cols) of the squares: of the textured cells around, the share whose wide match does not confirm
-    the field, be it that it lies elsewhere or that there is none.
+    """(rows, cols) of the squares: of the cells around that the wide look could match, the share that it
+    does not confirm, be it that the match lies elsewhere or that there is none.
     """
     unit = cell_unit(evidence)
-    textured = evidence.textured.astype(np.float64)
+    looked = (evidence.textured & ~np.isnan(evidence.wide_px)).astype(np.float64)
     agrees = (_known(evidence.wide_px) / unit <= _CONTRADICTS) & evidence.textured
     agreeing = _blur(agrees.astype(np.float64), _NEAR + 1)
-    seen = _blur(textured, _NEAR + 1)
-    share: Plane = 1 - (agreeing + _PRIOR * _share(agrees, textured)) / (seen + _PRIOR)
+    seen = _blur(looked, _NEAR + 1)
+    share: Plane = 1 - (agreeing + _PRIOR * _share(agrees, looked)) / (seen + _PRIOR)
     return squares(share)
 
 
-def _share(agrees: NDArray[np.bool_], textured: Plane) -> float:
-    """Of the textured cells; 0 where there are none: what can't be seen is not known to be right."""
-    return float(agrees.sum()) / max(1.0, float(textured.sum()))
+def _share(agrees: NDArray[np.bool_], looked: Plane) -> float:
+    """Of the cells looked at; 0 where there are none: what can't be seen is not known to be right."""
+    return float(agrees.sum()) / max(1.0, float(looked.sum()))
 
 
 def _known(lengths: Plane) -> Plane:

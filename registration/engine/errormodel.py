@@ -49,7 +49,7 @@ CELL_SQUARE = 16 * CELLS
 #: Side of a square of the map from blocks, px of that image.
 BLOCK_SQUARE = 16
 #: Share of a square that must show tissue for something to be stated of it.
-TISSUE_NEEDED = 0.05
+TISSUE_NEEDED = 0.1
 
 
 @dataclass(frozen=True)
@@ -135,12 +135,11 @@ def _stated(
 def _map(
     px: Plane, corner: tuple[float, float], spacing: float, tissue: NDArray[np.float32] | None
 ) -> ErrorMap:
-    stated = np.minimum(px, np.nextafter(np.float32(UNMEASURED_PX), np.float32(0)))
     if tissue is not None:
-        rows, columns = stated.shape
+        rows, columns = px.shape
         share = cv2.resize(np.asarray(tissue, np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
-        stated = np.where(share < TISSUE_NEEDED, UNMEASURED_PX, stated)
-    return ErrorMap(stated.astype(np.float32), corner, spacing)
+        px = np.where(share < TISSUE_NEEDED, UNMEASURED_PX, px)
+    return ErrorMap(px.astype(np.float32), corner, spacing)
 
 
 def stated_spread(errors: ErrorMap, box: Box, model: ErrorModel = CELL_MODEL) -> Spread | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,8 +12,8 @@ from registration.engine.geometry import Box, Points
 from registration.engine.result import Level
 from registration.engine.transforms import Transform
 
-#: Stands for "nothing could be measured here" (glass, no scene): larger than any error that is stated.
-UNMEASURED_PX = 1000.0
+#: Stands for "nothing could be measured here" (glass, no scene).
+UNMEASURED_PX = math.inf
 #: Up to here (um; px at unknown um/px) a patch is good where cells match ...
 PATCH_GOOD_UM, PATCH_GOOD_PX = 1.0, 4.0
 #: ... and up to here to be checked: half a cell of 10 um. Beyond, neighbouring cells are compared.
@@ -73,8 +74,7 @@ def of_another(errors: ErrorMap, measured: Transform, handed_out: Transform) -> 
     centres = errors.centres()
     moved = np.linalg.norm(measured(centres) - handed_out(centres), axis=1)
     px = moved.reshape(errors.p90.shape) / _scale(measured, errors)
-    total = np.minimum(np.hypot(errors.p90, px), np.nextafter(np.float32(UNMEASURED_PX), np.float32(0)))
-    return replace(errors, p90=np.where(errors.measured, total, UNMEASURED_PX).astype(np.float32))
+    return replace(errors, p90=np.hypot(errors.p90, px).astype(np.float32))
 
 
 def _scale(transform: Transform, errors: ErrorMap) -> float:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from registration.engine.cellevidence import CellEvidence
 from registration.engine.config.levelzero import LevelZeroConfig
 from registration.engine.costvolume import Peaks, match_cells
-from registration.engine.geometry import Box, point_from_index
+from registration.engine.geometry import point_from_index
 from registration.engine.nonrigid import Grid, Matches, Nodes, Pins, fit_field
 from registration.engine.region import Region, warped
 from registration.engine.rigidity import fit_rigidly
@@ -139,14 +139,15 @@ def _started(region: Region, grid: Grid, pins: Pins | None, config: LevelZeroCon
 def _wide_look(
     region: Region, grid: Grid, nodes: Nodes, config: LevelZeroConfig
 ) -> tuple[Peaks, NDArray[np.float64]]:
-    """The check's peaks, and how far each lies from the field as it is, working px; NaN where there is none.
+    """The check's peaks, and how far each lies from the field as it is, working px; NaN where a window shows
+    nothing, infinite where it does and no peak lies within the search.
 
     Not from a field refitted to them: that would follow the matches of a lost fit and find nothing.
     """
     step = region.scale.check(config)
     wide = match_pass(region, grid, nodes, step)
     distance = step.downsample * np.hypot(wide.shift[..., 0], wide.shift[..., 1]).astype(np.float64)
-    return wide, np.where(wide.usable, distance, np.nan)
+    return wide, np.where(wide.usable, distance, np.where(wide.textured, np.inf, np.nan))
 
 
 def _left_out(
@@ -185,10 +186,3 @@ def _folds(grid: Grid, matches: Matches) -> NDArray[np.intp]:
         (line // (_FOLD_NODES * grid.spacing)).astype(np.intp) for line in (matches.ys, matches.xs)
     )
     return (2 * (rows % 2)[:, None] + (columns % 2)[None, :]).astype(np.intp)
-
-
-def inside(cells: CellEvidence, corner: tuple[int, int], box: Box) -> NDArray[np.bool_]:
-    """(rows, cols): the cells whose centre lies in `box`. corner : the cells', both fixed level-0 px."""
-    across = (cells.xs + corner[0] >= box.x) & (cells.xs + corner[0] < box.right)
-    down = (cells.ys + corner[1] >= box.y) & (cells.ys + corner[1] < box.bottom)
-    return np.logical_and(down[:, None], across[None, :])

@@ -48,8 +48,7 @@ def error_spread(errors: ErrorMap, box: Box, *, cells_match: bool) -> Spread | N
 def lost_share(errors: ErrorMap, box: Box, *, cells_match: bool) -> float:
     """Share of the tissue in `box` where the fit could not be confirmed; 0 where there is none."""
     unit = errors.spacing / (CELL_SQUARE if cells_match else BLOCK_SQUARE)
-    # The map states nothing above UNMEASURED_PX, which is less on coarse images.
-    limit = min(unit * (LOST_UNITS if cells_match else LOST_BLOCK_PX), UNMEASURED_PX)
+    limit = unit * (LOST_UNITS if cells_match else LOST_BLOCK_PX)
     touched = errors.touched(box)
     known = touched[touched < UNMEASURED_PX]
     return float((known >= 0.99 * limit).mean()) if known.size else 0.0

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from registration.engine.cellevidence import CellEvidence
 from registration.engine.expected import ErrorMap
 from registration.engine.geometry import Points
 from registration.engine.levelzero import FieldFit
@@ -33,17 +32,13 @@ _STIFFENED_SHARE = 0.02
 
 @dataclass(frozen=True)
 class RegionFit:
-    """cells : of the box that the fit was made on, whose corner is `corner`, fixed level-0 px.
-
-    model : what the transform is: "field" (an affine and a field fitted to the cells), "rigid" (a similarity:
-    asked for, or the evidence is thin), "region" (the start refitted around the region: no cells agree)
-    or "peer". expected : the error to be expected of the transform.
+    """model : what the transform is: "field" (an affine and a field fitted to the cells), "rigid" (a
+    similarity: asked for, or the evidence is thin), "region" (the start refitted around the region: no cells
+    agree) or "peer". expected : the error to be expected of the transform.
     """
 
     transform: Transform
     evidence: RegionEvidence
-    cells: CellEvidence
-    corner: tuple[int, int]
     model: str
     expected: ErrorMap
 
@@ -97,8 +92,7 @@ def result(task: RegionTask, found: Measured, transform: Transform, model: str) 
     else:
         errors = blocks_error(region, found.supported, transform)
     evidence = judged_by(evidence, errors, task.box, cells_match=evidence.level_zero)
-    corner = (region.box.x, region.box.y)
-    return RegionFit(transform, evidence, found.field.cells, corner, model, errors)
+    return RegionFit(transform, evidence, model, errors)
 
 
 def region_evidence(task: RegionTask, found: Measured) -> RegionEvidence:

@@ -34,7 +34,8 @@ CELLS_NEEDED = 100
 #: Square root of the area of the image in which tissue is looked for, px.
 _MAP_PX = 200
 
-SAME_UM = 0.5
+#: What cells of one section reach; px of level 0 where um/px is unknown.
+SAME_UM, SAME_PX = 0.5, 2
 #: What the slide level reaches where the mid-scale evidence is not given.
 REGION_UM = 20.0
 
@@ -57,7 +58,7 @@ def detect_section(
     known = fixed.um_per_px is not None and moving.um_per_px is not None
     coarsest = max(mean_um(fixed), mean_um(moving))
     if known and coarsest > COARSEST_UM:
-        return Section(SectionKind.UNKNOWN, None, _too_coarse(coarsest))
+        return Section(SectionKind.UNKNOWN, None, _too_coarse(coarsest, region_um))
     boxes = spots(fixed, moving, start) if holds_cells(fixed) else []
     shares = [
         _agreeing(
@@ -77,7 +78,9 @@ def section_of(shares: list[float], scale_known: bool, region_um: float | None =
         return Section(SectionKind.UNKNOWN, None, _NOTHING_SEEN)
     best = float(np.mean(sorted(shares)[-2:]))
     if best >= SAME_SHARE:
-        return Section(SectionKind.SAME, best, _SAME)
+        return Section(
+            SectionKind.SAME, best, _SAME.format(f"{SAME_UM} um" if scale_known else f"{SAME_PX} px")
+        )
     if best <= CONSECUTIVE_SHARE and scale_known:
         return Section(SectionKind.CONSECUTIVE, best, _consecutive(region_um))
     return Section(SectionKind.UNKNOWN, best, _UNCLEAR)
@@ -164,10 +167,11 @@ def _part(tick: Tick, done: int, count: int) -> Stages:
     return Stages(lambda stage, percent: tick((done + percent / 100) / count))
 
 
-def _too_coarse(um_per_px: float) -> str:
+def _too_coarse(um_per_px: float, region_um: float | None) -> str:
     return (
         f"Cells can't be told apart at {um_per_px:.1f} um per pixel: whether this is one section or two "
-        "can't be seen. The alignment holds for the region, not for single cells."
+        f"can't be seen. The alignment holds for the region, to about {region_um or REGION_UM:.0f} um, not "
+        "for single cells."
     )
 
 
@@ -178,7 +182,7 @@ def _consecutive(region_um: float | None) -> str:
     )
 
 
-_SAME = f"Same section: single cells match, about {SAME_UM} um."
+_SAME = "Same section: single cells match, about {}."
 _UNCLEAR = (
     "It is not clear whether this is one section stained twice or two consecutive ones: some cells match, "
     "many do not. Compare a few cells by eye before relying on single cells."

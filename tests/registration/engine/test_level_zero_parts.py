@@ -80,7 +80,9 @@ def test_cells_of_unrelated_images_do_not_agree_on_a_shift() -> None:
 
 def test_flat_and_invalid_cells_are_not_used() -> None:
     fixed = np.full((192, 192), 90, np.uint8)
-    flat = match_cells(fixed, _rows(np.full((200, 200), 90, np.uint8)), np.ones((4, 4), np.float32), 16, 4, 2.0)
+    flat = match_cells(
+        fixed, _rows(np.full((200, 200), 90, np.uint8)), np.ones((4, 4), np.float32), 16, 4, 2.0
+    )
     textured = match_cells(_texture(192), _rows(_texture(200)), np.zeros((4, 4), np.float32), 16, 4, 2.0)
     assert not flat.usable.any()
     assert not textured.usable.any()
