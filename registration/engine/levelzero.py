@@ -18,10 +18,6 @@ from registration.engine.rigidity import fit_rigidly
 from registration.engine.stains import Channel
 from registration.engine.workingscale import Step
 
-#: Below this correlation a window's peak is worth nothing.
-SCORE_FLOOR = 0.15
-#: Curvature (per px^2) from which a peak counts as sharp.
-SHARP = 0.05
 _FOLDS = 4
 #: Cells are held out in squares of so many node squares.
 _FOLD_NODES = 3
@@ -70,7 +66,7 @@ def fit_region(
     for done, step in enumerate(steps):
         tick(done / (len(steps) + 2))
         peaks = match_pass(region, grid, nodes, step, with_gap=step is steps[-1])
-        matches = as_matches(peaks, grid, nodes, step)
+        matches = as_matches(peaks, grid, nodes, step, config)
         robust_px = config.robust_px * step.downsample
         if region.scale.shows_cells(config):
             nodes, stiffened = fit_rigidly(
@@ -117,12 +113,13 @@ def match_pass(region: Region, grid: Grid, nodes: Nodes, step: Step, *, with_gap
     return match_cells(fixed, moving, region.valid, step.cell, step.reach, step.sigma, with_gap=with_gap)
 
 
-def as_matches(peaks: Peaks, grid: Grid, nodes: Nodes, step: Step) -> Matches:
+def as_matches(peaks: Peaks, grid: Grid, nodes: Nodes, step: Step, config: LevelZeroConfig) -> Matches:
     """The peaks as total displacements with weights."""
     rows, columns = peaks.score.shape
     xs, ys = (point_from_index(np.arange(count), step.cell_px) for count in (columns, rows))
     target = grid.evaluate(nodes, xs, ys) + step.downsample * peaks.shift.astype(np.float64)
-    certainty = np.clip((peaks.score - SCORE_FLOOR) / 0.5, 0, 1) * np.clip(peaks.curvature / SHARP, 0, 1)
+    alike = np.clip((peaks.score - np.float32(config.score_floor)) / 0.5, 0, 1)
+    certainty = alike * np.clip(peaks.curvature / np.float32(config.sharp), 0, 1)
     weight = np.where(peaks.usable, certainty, 0).astype(np.float64)
     return Matches(xs, ys, target, weight)
 

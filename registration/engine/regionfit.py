@@ -22,10 +22,6 @@ from registration.engine.stages import Stages
 from registration.engine.transforms import AffineTransform, DisplacementField, Transform
 
 _ROBUST_ROUNDS = 4
-#: With fewer matches, counted by weight, a field would follow noise: one similarity is fitted to them.
-MATCHES_FOR_FIELD = 48.0
-#: With fewer not even that.
-_MATCHES_FOR_RIGID = 16
 #: Fields of which so much had to be made stiffer are said to be.
 _STIFFENED_SHARE = 0.02
 
@@ -50,7 +46,7 @@ def fit_with_field(task: RegionTask, stages: Stages) -> RegionFit:
     found = measured(task, stages)
     if not region_evidence(task, found).level_zero:
         return _region_level(task, found, stages)
-    if found.field.matches.weight.sum() < MATCHES_FOR_FIELD:
+    if found.field.matches.weight.sum() < task.config.level_zero.matches_for_field:
         thin = _similarity(task, found)
         return replace(thin, evidence=replace(thin.evidence, too_thin=True))
     return result(task, found, affine_and_field(found.region, found.field), "field")
@@ -68,7 +64,8 @@ def fit_similarity(task: RegionTask, stages: Stages) -> RegionFit:
 
 
 def _similarity(task: RegionTask, found: Measured) -> RegionFit:
-    if found.field.kept.sum() < _MATCHES_FOR_RIGID or not region_evidence(task, found).level_zero:
+    too_few = found.field.kept.sum() < task.config.level_zero.matches_for_similarity
+    if too_few or not region_evidence(task, found).level_zero:
         return _rigid_start(task, found)
     points, targets, weights = listed_matches(found.region, found.field)
     affine = found.region.start.affine

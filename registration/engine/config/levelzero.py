@@ -39,7 +39,10 @@ class LevelZeroConfig:
     margin_um : read and fitted around the region, so that its edge is no edge of the fit, and regions that
     overlap agree. context_um : at least so much is read each way where the slide allows it.
     largest_strain : how far the field may stretch, squash or shear a nucleus; where it would, it is made
-    stiffer. regional_um : um/px down to which the affine is refitted around the region.
+    stiffer. score_floor : below this correlation a match counts nothing. sharp : curvature of its peak (per
+    px^2) from which it counts in full. matches_for_field, matches_for_similarity : with fewer matches, the
+    first counted by weight, a field would follow noise and a similarity is fitted; or not even that.
+    regional_um : um/px down to which the affine is refitted around the region.
     """
 
     node_um: float = 16.0
@@ -59,6 +62,10 @@ class LevelZeroConfig:
     margin_um: float = 32.0
     context_um: float = 256.0
     largest_strain: float = 0.15
+    score_floor: float = 0.15
+    sharp: float = 0.05
+    matches_for_field: float = 48.0
+    matches_for_similarity: float = 16.0
     regional_um: float = 2.0
 
     @classmethod

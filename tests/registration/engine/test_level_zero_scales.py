@@ -1,4 +1,4 @@
-"""Lengths in um on slides of any resolution, the stains a slide carries, and settings that can't be run."""
+"""Slides of any resolution and small ones, the stains a slide carries, and settings that can't be run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ from registration.engine.config.levelzero import CostPass, LevelZeroConfig
 from registration.engine.counterstain import Counterstain, counterstain, hematoxylin_beside
 from registration.engine.errors import EngineError
 from registration.engine.geometry import Box, Size
+from registration.engine.inputs import frame
+from registration.engine.matrices import shift
+from registration.engine.pipeline import register
+from registration.engine.result import Level
 from registration.engine.synthetic import ArraySource, phantom_arrays
+from registration.engine.transforms import AffineTransform
+from registration.engine.transforms.sampled import split
 from registration.engine.workingscale import WorkingScale, fit_box
 
 CONFIG = LevelZeroConfig()
@@ -135,3 +141,23 @@ def test_an_unknown_model_or_method_is_named() -> None:
     with pytest.raises(EngineError) as caught:
         preset("magic")
     assert caught.value.code == "unknown_method"
+
+
+@pytest.mark.parametrize("side", [64, 128, 256])
+def test_small_regions_are_judged_by_what_they_show(side: int) -> None:
+    """Of a slide no larger than that, too: then there is nothing around the region to learn from."""
+    pair = phantom_arrays(384, 3, rotation=20)
+    part = ArraySource(np.ascontiguousarray(pair.he.rgb[64 : 64 + side, 64 : 64 + side]), (0.25, 0.25))
+    exact = split(pair.truth)[0]
+    points = np.random.default_rng(0).uniform(64, 64 + side, (50, 2))
+    for fixed, corner in ((pair.he, 64), (part, 0)):
+        moved = exact.matrix @ shift(64 - corner, 64 - corner)
+        initial = AffineTransform(moved, frame("fixed", fixed), exact.moving)
+        for method in ("accurate", "rigid", "fast"):
+            box = Box(corner, corner, side, side)
+            result = register(fixed, pair.ihc, box, preset(method), initial=initial)
+            off = np.linalg.norm(result.transform(points - 64 + corner) - pair.truth(points), axis=1)
+            codes = [reason.code for reason in result.verdict.reasons]
+            assert result.verdict.level is Level.REFUSED or np.median(off) < 4
+            few = result.evidence["region_windows"] < 48 and method != "rigid"
+            assert not few or "rigid_only" in codes or result.verdict.level is Level.REFUSED

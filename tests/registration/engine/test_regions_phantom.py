@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -120,15 +122,16 @@ def test_a_mirrored_slide_stays_mirrored_when_rigid() -> None:
     assert np.median(_errors(fit.transform, pair, box)) < 6
 
 
-def test_where_little_can_be_matched_one_similarity_is_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_little_can_be_matched_one_similarity_is_fitted() -> None:
     """A speck of tissue on empty slides: its cells agree; their number says whether they carry a field."""
     pair = phantom_arrays(1024, seed=3, rotation=10, field_px=2)
     he, ihc = _speck(pair.he, None, 45), _speck(pair.ihc, pair.truth, 45)
     box = Box(384, 384, 256, 256)
     models = []
     for needed in (20.0, 200.0):
-        monkeypatch.setattr("registration.engine.regionfit.MATCHES_FOR_FIELD", needed)
-        fit = _fit(he, ihc, box, _start(pair))
+        config = preset("accurate")
+        config = replace(config, level_zero=replace(config.level_zero, matches_for_field=needed))
+        fit = fit_with_field(RegionTask(he, ihc, box, _start(pair), 8, config), Stages(no_progress))
         assert np.median(_errors(fit.transform, pair, Box(490, 490, 44, 44))) < 3
         models.append(fit.model)
     assert models == ["field", "rigid"]
