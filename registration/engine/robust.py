@@ -65,12 +65,10 @@ def robust_fit(
 def _linear(source: Points, target: Points, weights: Weights, model: Model) -> NDArray[np.float64]:
     if model == "shift":
         return np.eye(2)
-    weighted = source * weights[:, None]
     if model == "similarity":
-        return _similarity(source, target, weighted)
-    normal = source.T @ weighted
-    ridge = 1e-9 * max(float(np.trace(normal)), 1e-12)
-    return np.asarray(np.linalg.solve(normal + ridge * np.eye(2), weighted.T @ target).T, np.float64)
+        return _similarity(source, target, source * weights[:, None])
+    root = np.sqrt(weights)[:, None]
+    return np.asarray(np.linalg.lstsq(root * source, root * target, rcond=None)[0].T, np.float64)
 
 
 def _similarity(source: Points, target: Points, weighted: Points) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registration.engine.geometry import Box, Frame, Points, Size
+from registration.engine.robust import fit
 from registration.engine.source import PixelSource
 from registration.engine.synthetic.warped import WarpedSource, frame_of
 from registration.engine.tissue import tissue_mask
@@ -99,13 +100,7 @@ def from_landmarks(
     name: str, specimen: str, fixed: PixelSource, moving: PixelSource, landmarks: tuple[Points, Points]
 ) -> Material:
     """Consecutive sections of which only landmarks are known; an affine through them tells the overlap."""
-    start, end = landmarks
-    centre = start.mean(axis=0)
-    rows = np.column_stack((start - centre, np.ones(len(start))))
-    solution = np.linalg.lstsq(rows, end, rcond=None)[0]
-    matrix = np.eye(3)
-    matrix[:2, :2] = solution[:2].T
-    matrix[:2, 2] = solution[2] - matrix[:2, :2] @ centre
+    matrix = fit(*landmarks, np.ones(len(landmarks[0])), "affine")
     truth = AffineTransform(matrix, frame_of(fixed, "fixed"), frame_of(moving, "moving"))
     return Material(name, specimen, fixed, moving, truth, same_section=False, landmarks=landmarks)
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from registration.engine.errors import EngineError
 from registration.engine.geometry import Frame
+from registration.engine.robust import fit
 from registration.engine.transforms.affine import AffineTransform
 from registration.engine.transforms.base import Transform
 from registration.engine.transforms.itk import covered, numbers, read_text
@@ -46,10 +47,7 @@ def nearest_affine(transform: Transform) -> NearestAffine:
     xs, ys = np.linspace(box.x, box.right, _SIDE), np.linspace(box.y, box.bottom, _SIDE)
     points = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
     target = transform(points)
-    middle, there = points.mean(axis=0), target.mean(axis=0)
-    linear = np.linalg.lstsq(points - middle, target - there, rcond=None)[0].T
-    matrix = np.eye(3)
-    matrix[:2, :2], matrix[:2, 2] = linear, there - linear @ middle
+    matrix = fit(points, target, np.ones(len(points)), "affine")
     best = AffineTransform(matrix, transform.fixed, transform.moving)
     off = np.hypot(*(best(points) - target).T)
     return NearestAffine(best, float(np.median(off)), float(off.max()))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from registration.engine.errors import EngineError
 from registration.engine.geometry import Box
+from registration.engine.robust import fit
 from registration.engine.transforms.affine import AffineTransform
 from registration.engine.transforms.base import Composite, Transform
 from registration.engine.transforms.displacement import DisplacementField, InverseDisplacement
@@ -106,12 +107,7 @@ def _affine_part(transform: Transform, xs: Line, ys: Line) -> AffineTransform:
 def _fitted(transform: Transform, xs: Line, ys: Line) -> AffineTransform:
     some = np.linspace(xs[0], xs[-1], 17), np.linspace(ys[0], ys[-1], 17)
     here = np.stack(np.meshgrid(*some), axis=-1).reshape(-1, 2)
-    there = transform(here)
-    # Centred: near coordinates of 100,000 px an uncentred fit loses digits.
-    middle, target = here.mean(axis=0), there.mean(axis=0)
-    linear = np.linalg.lstsq(here - middle, there - target, rcond=None)[0].T
-    matrix = np.eye(3)
-    matrix[:2, :2], matrix[:2, 2] = linear, target - linear @ middle
+    matrix = fit(here, transform(here), np.ones(len(here)), "affine")
     return AffineTransform(matrix, transform.fixed, transform.moving)
 
 
