@@ -26,7 +26,7 @@ from registration.engine.constraints import NO_CONSTRAINTS, Landmarks
 from registration.engine.features import Overview
 from registration.engine.geometry import Points, Size
 from registration.engine.landmarkfit import rescaled, residuals, rows
-from registration.engine.matrices import Matrix, between_scales, corner_based, singular_values
+from registration.engine.matrices import Matrix, between_scales, corner_based, corners_apart, singular_values
 from registration.engine.overviews import QUARTER, Levels
 from registration.engine.robust import MATCHES_NEEDED, Model, Weights, robust_fit
 from registration.engine.stages import Tick, no_tick
@@ -46,7 +46,9 @@ _TOLERANCE = 4.0
 _JUDGE_TOLERANCE = 5.0
 _EVIDENCE_TOLERANCE = 6.0
 _ECC_STEPS = 40
-_JUDGED_AGAIN = 3
+#: So many are judged again, if their z is at least this share of the best one's and their corners lie more
+#: than this share of the diagonal from the others'.
+_JUDGED_AGAIN, _IN_QUESTION, _SAME_PLACE = 3, 0.5, 0.05
 _THREADS = 2
 #: A landmark within this share of the diagonal counts so much for a candidate, up to the most.
 _LANDMARK_NEAR, _LANDMARK_Z, _MOST_LANDMARK_Z = 0.03, 1.5, 6.0
@@ -91,7 +93,7 @@ def choose(
             tried.append(one)
             tick(0.7 * len(tried) / len(coarse))
         tried.sort(key=lambda one: -_rank(one, small, fixed.quarter))
-        best = [between_scales(one.matrix, 2, 2) for one in tried[:_JUDGED_AGAIN]]
+        best = [between_scales(one.matrix, 2, 2) for one in _in_question(tried, fixed.quarter)]
         again += pool.map(lambda start: _judged_again(fixed.half, moving.half, start, medium), best)
     tick(0.9)
     matrix = between_scales(max(again, key=lambda one: _rank(one, medium, fixed.half)).matrix, 2, 2)
@@ -167,6 +169,17 @@ class _Tried:
     matrix: Matrix
     blocks: Blocks
     judged: Agreement
+
+
+def _in_question(ranked: Sequence[_Tried], fixed: Overview) -> list[_Tried]:
+    """The first, and the few that come near it in z and lie elsewhere: several starts end in one place."""
+    apart = _SAME_PLACE * math.hypot(*fixed.shape)
+    kept = [ranked[0]]
+    for one in ranked[1:]:
+        near = one.judged.z >= _IN_QUESTION * ranked[0].judged.z
+        if near and all(corners_apart(one.matrix, other.matrix, fixed.shape) > apart for other in kept):
+            kept.append(one)
+    return kept[:_JUDGED_AGAIN]
 
 
 def _rank(tried: _Tried, rules: Rules, fixed: Overview) -> float:

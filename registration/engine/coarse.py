@@ -12,16 +12,18 @@ import cv2
 import numpy as np
 
 from registration.engine.config.slides import SlideConfig
-from registration.engine.correlate import Plane, Spectra, fft_shape, masked_ncc, spectra
+from registration.engine.correlate import Plane, Planes, Spectra, fft_shape, masked_ncc, spectra
 from registration.engine.features import Overview, texture_energy
 from registration.engine.geometry import Size
-from registration.engine.matrices import Matrix, apply, scaling, shift, turn
+from registration.engine.matrices import Matrix, corners_apart, scaling, shift, turn
 from registration.engine.resample import warp_quick
 from registration.engine.source import Mask
 from registration.engine.stages import Tick, no_tick
 
 #: Standard deviation of the feature below which an image shows nothing to search for.
 FLAT = 1e-3
+#: Beyond this a correlation counts for no more: two images of one section are no better than that.
+_LARGEST_CORRELATION = 0.98
 _THREADS = 2
 _DEFAULT = SlideConfig()
 
@@ -37,11 +39,13 @@ class Pose:
 
 @dataclass(frozen=True)
 class Candidate:
-    """matrix : moving_from_fixed, px of the two small images. cue : which images were correlated."""
+    """matrix : moving_from_fixed, px of the two small images. cue : which images were correlated.
+
+    score : how far their agreement is from chance, up to a factor.
+    """
 
     matrix: Matrix
     score: float
-    pose: Pose
     cue: str
 
 
@@ -95,7 +99,7 @@ def _centred(fixed: Overview, moving: Overview) -> Candidate:
     """Centre on centre: what is left where there is nothing to see."""
     (rows_f, columns_f), (rows_m, columns_m) = fixed.shape, moving.shape
     matrix = shift((columns_m - columns_f) / 2, (rows_m - rows_f) / 2)
-    return Candidate(matrix, 0.0, Pose(0.0, False, 1.0), "none")
+    return Candidate(matrix, 0.0, "none")
 
 
 def _mask_choices(fixed: Overview, moving: Overview) -> tuple[bool, ...]:
@@ -124,8 +128,8 @@ class _Search:
         density, texture, mask = cv2.split(planes)
         fixed = self._fixed[pose.scale]
         moving = spectra(np.stack((density, texture)), np.asarray(mask) > 0.5, fixed.shape)
-        maps = masked_ncc(fixed.spectra, moving, fixed.shape, self._overlap)
-        cues = {"density": maps[0], "texture": maps[1], "both": maps[0] + maps[1]}
+        density, texture = _evidence(*masked_ncc(fixed.spectra, moving, self._overlap))
+        cues = {"density": density, "texture": texture, "both": density + texture}
         return {cue: _best(scores, turned, pose, cue) for cue, scores in cues.items()}
 
 
@@ -141,12 +145,21 @@ def _scaled(feature: Plane, mask: Mask, moving: Overview, scale: float) -> _Scal
     return _Scaled(spectra(features, np.asarray(weight) > 0.5, shape), shape)
 
 
+def _evidence(correlation: Planes, count: Plane) -> Planes:
+    """How far each correlation is from chance, up to a factor: Fisher's transform by the root of the px.
+
+    A correlation of .9 is nothing special where few px are compared, as at small scales and overlaps.
+    """
+    bounded = np.clip(correlation, -_LARGEST_CORRELATION, _LARGEST_CORRELATION)
+    return np.asarray(np.arctanh(bounded) * np.sqrt(count), np.float32)
+
+
 def _best(scores: Plane, turned: _Turned, pose: Pose, cue: str) -> Candidate:
     row, column = (int(index) for index in np.unravel_index(int(np.argmax(scores)), scores.shape))
     x = _unwrapped(column, scores.shape[1], turned.size.width)
     y = _unwrapped(row, scores.shape[0], turned.size.height)
     matrix = turned.matrix @ shift(-x, -y) @ scaling(min(1.0, pose.scale))
-    return Candidate(matrix, float(scores[row, column]), pose, cue)
+    return Candidate(matrix, float(scores[row, column]), cue)
 
 
 def _unwrapped(index: int, period: int, moving_length: int) -> int:
@@ -167,14 +180,11 @@ def _turned(moving: Overview, pose: Pose) -> _Turned:
 
 def _different(ranked: Iterable[Candidate], fixed: Overview, limit: int) -> list[Candidate]:
     """The first `limit` that move the fixed image's corners to different places."""
-    rows, columns = fixed.shape
-    corners = np.array([(0, 0), (columns, 0), (columns, rows), (0, rows)], dtype=np.float64)
-    apart = 0.1 * math.hypot(rows, columns)
+    apart = 0.1 * math.hypot(*fixed.shape)
     kept: list[Candidate] = []
     for candidate in ranked:
         if len(kept) == limit:
             break
-        placed = apply(candidate.matrix, corners)
-        if all(np.abs(placed - apply(other.matrix, corners)).max() > apart for other in kept):
+        if all(corners_apart(candidate.matrix, other.matrix, fixed.shape) > apart for other in kept):
             kept.append(candidate)
     return kept

@@ -17,7 +17,6 @@ from registration.engine.source import Mask
 
 Plane = NDArray[np.float32]
 Planes = NDArray[np.float32]
-Spectrum = NDArray[np.complex64]
 
 #: Contrast, as a share of the whole image's, that the common part must have in both images.
 _CONTRAST_NEEDED = 0.05
@@ -25,14 +24,15 @@ _CONTRAST_NEEDED = 0.05
 
 @dataclass(frozen=True)
 class Spectra:
-    """FFTs of an image's mask, and of each feature's masked values and their squares.
+    """DFTs of an image's mask, and of each feature's masked values and their squares, as cv2.dft packs them.
 
-    values, squares : (k, ...). energy : (k,) mean square of the centred values. area : px in the mask.
+    mask : (rows, cols). values, squares : (k, rows, cols). energy : (k,) mean square of the centred values.
+    area : px in the mask.
     """
 
-    mask: Spectrum
-    values: Spectrum
-    squares: Spectrum
+    mask: Plane
+    values: Planes
+    squares: Planes
     energy: NDArray[np.float32]
     area: float
 
@@ -51,41 +51,40 @@ def spectra(features: Planes, mask: Mask, shape: tuple[int, int]) -> Spectra:
     centred = (features - mean) * weight
     squares = centred * centred
     energy = squares.sum(axis=(1, 2)) / np.float32(area)
-    stacked = np.concatenate((weight[None], centred, squares))
-    transformed = np.asarray(np.fft.rfft2(stacked, shape), np.complex64)
+    rows, columns = mask.shape
+    padded = np.zeros((1 + 2 * len(features), *shape), np.float32)
+    padded[:, :rows, :columns] = np.concatenate((weight[None], centred, squares))
+    for plane in padded:
+        cv2.dft(plane, plane, nonzeroRows=rows)
     count = len(features)
-    return Spectra(
-        transformed[0], transformed[1 : 1 + count], transformed[1 + count :], energy, float(weight.sum())
-    )
+    return Spectra(padded[0], padded[1 : 1 + count], padded[1 + count :], energy, float(weight.sum()))
 
 
-def masked_ncc(fixed: Spectra, moving: Spectra, shape: tuple[int, int], overlap: float) -> Planes:
+def masked_ncc(fixed: Spectra, moving: Spectra, overlap: float) -> tuple[Planes, Plane]:
     """Correlation at every shift s of `moving` against `fixed`: fixed[x + s] is compared with moving[x].
 
-    Returns (k, *shape) float32; [:, r, c] is the shift (c, r), negative ones wrapped to the end. Shifts that
-    share less than `overlap` of the smaller mask, or hardly any contrast, get -1.
+    Returns (k, rows, cols) float32 and the px that are compared, (rows, cols) float32; [..., r, c] is the
+    shift (c, r), negative ones wrapped to the end. Shifts that share less than `overlap` of the smaller mask,
+    or hardly any contrast, get -1.
     """
-    mask, values, squares = (np.conj(part) for part in (moving.mask, moving.values, moving.squares))
-    count_k = len(fixed.values)
-    products = np.concatenate(
-        (
-            (fixed.mask * mask)[None],
-            fixed.values * values,
-            fixed.values * mask,
-            fixed.mask * values,
-            fixed.squares * mask,
-            fixed.mask * squares,
-        )
-    )
-    sums = np.asarray(np.fft.irfft2(products, shape), np.float32)
-    count = np.maximum(sums[0], 1)
-    cross, sum_f, sum_m, square_f, square_m = sums[1:].reshape(5, count_k, *shape)
-    covariance = cross - sum_f * sum_m / count
-    variance_f = square_f - sum_f * sum_f / count
-    variance_m = square_m - sum_m * sum_m / count
-    least_f, least_m = (_CONTRAST_NEEDED * part.energy[:, None, None] for part in (fixed, moving))
-    contrast = (variance_f > least_f * count) & (variance_m > least_m * count)
+    count = np.maximum(_correlated(fixed.mask, moving.mask), 1)
     smaller = min(fixed.area, moving.area)
-    usable = (count >= max(1.0, overlap * smaller)) & contrast & (smaller > 0)
-    scale = np.sqrt(np.where(usable, variance_f * variance_m, 1))
-    return np.where(usable, covariance / scale, np.float32(-1))
+    usable = (count >= max(1.0, overlap * smaller)) & (smaller > 0)
+    scores = np.empty_like(fixed.values)
+    for feature in range(len(scores)):
+        values_f, values_m = fixed.values[feature], moving.values[feature]
+        sum_f, sum_m = _correlated(values_f, moving.mask), _correlated(fixed.mask, values_m)
+        covariance = _correlated(values_f, values_m) - sum_f * sum_m / count
+        variance_f = _correlated(fixed.squares[feature], moving.mask) - sum_f * sum_f / count
+        variance_m = _correlated(fixed.mask, moving.squares[feature]) - sum_m * sum_m / count
+        least_f, least_m = (_CONTRAST_NEEDED * part.energy[feature] for part in (fixed, moving))
+        seen = usable & (variance_f > least_f * count) & (variance_m > least_m * count)
+        scale = np.sqrt(np.where(seen, variance_f * variance_m, 1))
+        scores[feature] = np.where(seen, covariance / scale, -1)
+    return scores, count
+
+
+def _correlated(fixed: Plane, moving: Plane) -> Plane:
+    """From the two spectra, the sum of products at every shift."""
+    product = cv2.mulSpectrums(fixed, moving, 0, conjB=True)
+    return np.asarray(cv2.dft(product, product, cv2.DFT_INVERSE | cv2.DFT_SCALE | cv2.DFT_REAL_OUTPUT))

@@ -39,6 +39,13 @@ def between_scales(matrix: Matrix, fixed_factor: float, moving_factor: float) ->
     return rescaled
 
 
+def corners_apart(one: Matrix, other: Matrix, shape: tuple[int, int]) -> float:
+    """How far from each other the two take the corners of an image (rows, cols), at most; px they map to."""
+    rows, columns = shape
+    corners = np.array([(0, 0), (columns, 0), (columns, rows), (0, rows)], np.float64)
+    return float(np.abs(apply(one, corners) - apply(other, corners)).max())
+
+
 def corner_based(matrix: Matrix) -> Matrix:
     """matrix : a map between array indices, as OpenCV counts them. Returns the same between points."""
     offset = float(index_from_point(np.zeros(2))[0])

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from registration.engine.affine import AffineFit, Rules, choose, held_out_blocks
 from registration.engine.coarse import candidates
@@ -16,7 +15,7 @@ from registration.engine.constraints import NO_CONSTRAINTS, Constraints, Landmar
 from registration.engine.features import Overview
 from registration.engine.geometry import Points
 from registration.engine.inputs import frame, scale_known
-from registration.engine.landmarkfit import rescaled, residuals, starts
+from registration.engine.landmarkfit import rescaled, starts
 from registration.engine.matrices import Matrix, apply, between_scales
 from registration.engine.overviews import Levels, downsamples, read_levels, thumbs
 from registration.engine.quality import SlideEvidence, spread
@@ -37,7 +36,7 @@ _GRID, _FEWEST = 24, 12
 @dataclass(frozen=True)
 class SlideFit:
     """error_px : of held-out matches, fixed level-0 px. matrix : the affine, corner-based px of the two
-    overviews, which follow. landmark_px : (N,) how far each landmark lies off, fixed level-0 px.
+    overviews, which follow.
     """
 
     affine: AffineTransform
@@ -45,7 +44,6 @@ class SlideFit:
     error_px: Spread | None
     matrix: Matrix
     overviews: tuple[Overview, Overview]
-    landmark_px: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
 
 @dataclass(frozen=True)
@@ -130,8 +128,7 @@ def fit_slides(
     apart = inconsistency(first.full, second.full, there.matrix, back.matrix)
     z = (there.judged.z + back.judged.z) / 2
     evidence = SlideEvidence(z, there.judged.share, there.judged.blocks, apart)
-    landmark_px = residuals(constraints.landmarks, affine.matrix)
-    fit = SlideFit(affine, evidence, error, there.matrix, (first.full, second.full), landmark_px)
+    fit = SlideFit(affine, evidence, error, there.matrix, (first.full, second.full))
     show_search(stages.recorder, first, second, search.proposals)
     show_slides(stages.recorder, fit)
     return fit

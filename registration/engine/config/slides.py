@@ -21,7 +21,7 @@ class SlideConfig:
     overview_px: int = 860
     step_degrees: int = 8
     smallest_overlap: float = 0.22
-    candidates_per_cue: int = 4
+    candidates_per_cue: int = 2
     scale_range: tuple[float, float] = (0.5, 2.0)
     scale_steps: int = 11
     stretch_range: tuple[float, float] = (0.7, 1.4)
