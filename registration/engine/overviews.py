@@ -18,7 +18,8 @@ _LARGEST = 2.0
 _LONGEST = 3.0
 #: The finer slide is enlarged at most so many times: beyond, there is nothing to see but interpolation.
 _ENLARGED = 4.0
-
+#: Where much of the slides is filling the scene is looked at so many times closer at most; not for less.
+_CLOSER, _WORTH_READING_AGAIN = 1.4, 1.1
 
 #: Square root of the scene's area in the images that the coarse search runs on, px.
 _SEARCHED = 61
@@ -61,6 +62,16 @@ def downsamples(fixed: PixelSource, moving: PixelSource, side: int) -> tuple[flo
         finest,
     )
     return um / mean_um(fixed), um / mean_um(moving)
+
+
+def closer(fixed: Overview, moving: Overview) -> float:
+    """How many times finer both slides should be read: filling is no scene, though it takes up area.
+
+    1.0 where that would be hardly any more.
+    """
+    shares = [max(float(image.mask.mean()), 1e-3) for image in (fixed, moving)]
+    zoom = min(_CLOSER, (shares[0] * shares[1]) ** -0.25)
+    return zoom if zoom >= _WORTH_READING_AGAIN else 1.0
 
 
 def read_levels(source: PixelSource, downsample: float) -> Levels:

@@ -17,7 +17,7 @@ from registration.engine.geometry import Points
 from registration.engine.inputs import frame, scale_known
 from registration.engine.landmarkfit import rescaled, starts
 from registration.engine.matrices import Matrix, apply, between_scales
-from registration.engine.overviews import Levels, downsamples, read_levels, thumbs
+from registration.engine.overviews import Levels, closer, downsamples, read_levels, thumbs
 from registration.engine.quality import SlideEvidence, spread
 from registration.engine.report.stage_pictures import show_search, show_slides
 from registration.engine.result import Spread
@@ -104,7 +104,12 @@ def fit_slides(
     known = scale_known(fixed, moving)
     factors = downsamples(fixed, moving, config.slides.overview_px)
     first = stages.run("reading the first slide", 0, lambda: read_levels(fixed, factors[0]))
-    second = stages.run("reading the second slide", 8, lambda: read_levels(moving, factors[1]))
+    second = stages.run("reading the second slide", 6, lambda: read_levels(moving, factors[1]))
+    zoom = closer(first.full, second.full)
+    if zoom > 1:
+        factors = factors[0] / zoom, factors[1] / zoom
+        first = stages.run("reading the first slide closer", 11, lambda: read_levels(fixed, factors[0]))
+        second = stages.run("reading the second slide closer", 13, lambda: read_levels(moving, factors[1]))
     search = _Search(first, second, constraints.landmarks, known, config.slides)
     there = stages.run(
         "aligning the slides",

@@ -19,6 +19,7 @@ from registration.engine.blockmatch import (
 )
 from registration.engine.chance import binomial_z, quantile
 from registration.engine.coarse import candidates
+from registration.engine.config import RegistrationConfig
 from registration.engine.config.slides import SlideConfig
 from registration.engine.constraints import excluding
 from registration.engine.correlate import fft_shape, masked_ncc, spectra
@@ -26,8 +27,10 @@ from registration.engine.errors import EngineError
 from registration.engine.features import overview
 from registration.engine.geometry import Size
 from registration.engine.matrices import Matrix, apply, shift, turn
+from registration.engine.overviews import closer
 from registration.engine.resample import warp_array, warp_quick
-from registration.engine.result import StageReport
+from registration.engine.result import StageReport, no_progress
+from registration.engine.slidefit import fit_slides
 from registration.engine.stages import Stages
 from registration.engine.synthetic import ArraySource
 
@@ -53,6 +56,29 @@ def _shrunk(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _overview(rgb: NDArray[np.uint8]):  # type: ignore[no-untyped-def]
     return overview(rgb, np.ones(rgb.shape[:2], np.bool_), 1.0)
+
+
+# overviews
+
+
+def test_a_canvas_around_the_scene_costs_it_no_detail() -> None:
+    scene = _tissue(5, 400)
+    around = [
+        np.pad(scene, ((width, width), (width, width), (0, 0)), constant_values=255) for width in (0, 80)
+    ]
+    bare, canvas = (_overview(image.astype(np.uint8)) for image in around)
+    assert closer(bare, bare) == 1.0
+    assert closer(canvas, canvas) == pytest.approx(560 / 400, rel=0.03)
+    assert closer(bare, canvas) == pytest.approx(math.sqrt(560 / 400), rel=0.03)
+
+
+def test_slides_on_a_canvas_are_read_closer() -> None:
+    scene = np.pad(_tissue(5, 400), ((80, 80), (80, 80), (0, 0)), constant_values=255).astype(np.uint8)
+    slides = ArraySource(scene, (1.0, 1.0)), ArraySource(scene, (1.0, 1.0))
+    config = RegistrationConfig("accurate", "field", slides=SlideConfig(overview_px=280))
+    fit = fit_slides(*slides, config, Stages(no_progress))
+    assert fit.overviews[0].downsample == pytest.approx(400 / 280, rel=0.03)
+    np.testing.assert_allclose(fit.affine.matrix, np.eye(3), atol=0.05)
 
 
 # chance
