@@ -17,6 +17,7 @@ from registration.engine.blockmatch import (
     Agreement,
     Blocks,
     Layout,
+    block_weights,
     exact_agreement,
     match_blocks,
     match_edges_too,
@@ -25,7 +26,7 @@ from registration.engine.blockmatch import (
 from registration.engine.constraints import NO_CONSTRAINTS, Landmarks
 from registration.engine.features import Overview
 from registration.engine.geometry import Points, Size
-from registration.engine.landmarkfit import rescaled, residuals, rows
+from registration.engine.landmarkfit import rescaled, rows
 from registration.engine.matrices import Matrix, between_scales, corner_based, corners_apart, singular_values
 from registration.engine.overviews import QUARTER, Levels
 from registration.engine.robust import MATCHES_NEEDED, Model, Weights, robust_fit
@@ -50,8 +51,9 @@ _ECC_STEPS = 40
 #: than this share of the diagonal from the others'.
 _JUDGED_AGAIN, _IN_QUESTION, _SAME_PLACE = 3, 0.5, 0.05
 _THREADS = 2
-#: A landmark within this share of the diagonal counts so much for a candidate, up to the most.
-_LANDMARK_NEAR, _LANDMARK_Z, _MOST_LANDMARK_Z = 0.03, 1.5, 6.0
+#: How exactly a person marks a place, px of any image: further off than this a landmark loses weight. Two
+#: annotators of consecutive sections differ by 7 px in the median, slips and bends included.
+MARKED_WITHIN = 4.0
 
 
 @dataclass(frozen=True)
@@ -84,19 +86,36 @@ def choose(
     fixed: Levels, moving: Levels, starts: Sequence[Matrix], rules: Rules, tick: Tick = no_tick
 ) -> AffineFit:
     """The start that free peaks favour, refined; never fails. starts : px of the full overviews."""
+    best = best_place(fixed, moving, starts, rules, tick)
+    return settled(fixed, moving, between_scales(best.matrix, 2, 2), rules)
+
+
+def best_place(
+    fixed: Levels, moving: Levels, starts: Sequence[Matrix], rules: Rules, tick: Tick = no_tick
+) -> Tried:
+    """The start that free peaks favour, refined in the half overviews, in whose px it is."""
     small, medium = rules.coarser(QUARTER), rules.coarser(2)
-    tried: list[_Tried] = []
-    again: list[_Tried] = []
+    tried: list[Tried] = []
+    again: list[Tried] = []
     with ThreadPoolExecutor(_THREADS) as pool:
         coarse = [between_scales(start, 1 / QUARTER, 1 / QUARTER) for start in starts]
         for one in pool.map(lambda start: _refined(fixed.quarter, moving.quarter, start, small), coarse):
             tried.append(one)
             tick(0.7 * len(tried) / len(coarse))
-        tried.sort(key=lambda one: -_rank(one, small, fixed.quarter))
+        tried.sort(key=lambda one: -_z(one))
         best = [between_scales(one.matrix, 2, 2) for one in _in_question(tried, fixed.quarter)]
         again += pool.map(lambda start: _judged_again(fixed.half, moving.half, start, medium), best)
     tick(0.9)
-    matrix = between_scales(max(again, key=lambda one: _rank(one, medium, fixed.half)).matrix, 2, 2)
+    return max(again, key=_z)
+
+
+def judged_at(fixed: Levels, moving: Levels, matrix: Matrix, rules: Rules) -> Tried:
+    """`matrix` (px of the full overviews) refined only if that helps, judged as best_place does."""
+    return _judged_again(fixed.half, moving.half, between_scales(matrix, 0.5, 0.5), rules.coarser(2))
+
+
+def settled(fixed: Levels, moving: Levels, matrix: Matrix, rules: Rules) -> AffineFit:
+    """`matrix` (px of the full overviews) fitted to their blocks, with the evidence for the verdict."""
     for _ in range(2):
         matrix = block_fit(fixed.full, moving.full, matrix, FINE, rules)
     return _confirmed(fixed.half, moving.half, matrix)
@@ -127,8 +146,7 @@ def block_fit(fixed: Overview, moving: Overview, matrix: Matrix, layout: Layout,
 def block_correction(blocks: Blocks, layout: Layout, matches: Matches | None = None) -> Matrix:
     """The map, in fixed px, that the free peaks ask for; none where they are too few or it is absurd.
 
-    matches : further source and target points (N, 2), fixed px, with weights (N,): those of landmarks, which
-    are not dropped for lying a little beyond the search.
+    matches : further source and target points (N, 2), fixed px, with weights (N,): those of landmarks.
     """
     model = model_for(len(blocks) + (len(matches[0]) if matches else 0))
     if model is None:
@@ -138,15 +156,10 @@ def block_correction(blocks: Blocks, layout: Layout, matches: Matches | None = N
     if matches:
         source, target = np.concatenate((source, matches[0])), np.concatenate((target, matches[1]))
         weights = np.concatenate((weights, matches[2]))
-        floor = np.concatenate((floor, np.full(len(matches[0]), float(layout.search))))
+        floor = np.concatenate((floor, np.full(len(matches[0]), MARKED_WITHIN)))
     scales = (layout.search / 2, layout.search / 4, layout.search / 6, 2.0, 2.0)
     correction = robust_fit(source, target, weights, model, scales, floor)
     return correction if believable(correction, STRETCH_LIMITS) else np.eye(3)
-
-
-def block_weights(blocks: Blocks) -> Weights:
-    weights: Weights = np.clip(blocks.score, 0.05, 1) ** 2
-    return weights
 
 
 def model_for(matches: int) -> Model | None:
@@ -163,7 +176,7 @@ def believable(matrix: Matrix, scale_limits: tuple[float, float]) -> bool:
 
 
 @dataclass(frozen=True)
-class _Tried:
+class Tried:
     """A matrix with the free peaks of the grid it is judged and fitted on."""
 
     matrix: Matrix
@@ -171,7 +184,7 @@ class _Tried:
     judged: Agreement
 
 
-def _in_question(ranked: Sequence[_Tried], fixed: Overview) -> list[_Tried]:
+def _in_question(ranked: Sequence[Tried], fixed: Overview) -> list[Tried]:
     """The first, and the few that come near it in z and lie elsewhere: several starts end in one place."""
     apart = _SAME_PLACE * math.hypot(*fixed.shape)
     kept = [ranked[0]]
@@ -182,14 +195,7 @@ def _in_question(ranked: Sequence[_Tried], fixed: Overview) -> list[_Tried]:
     return kept[:_JUDGED_AGAIN]
 
 
-def _rank(tried: _Tried, rules: Rules, fixed: Overview) -> float:
-    """z, and what landmarks that lie where they should are worth."""
-    near = _LANDMARK_NEAR * math.hypot(*fixed.shape)
-    hits = int((residuals(rules.landmarks, tried.matrix) <= near).sum()) if len(rules.landmarks) else 0
-    return tried.judged.z + min(_MOST_LANDMARK_Z, _LANDMARK_Z * hits)
-
-
-def _refined(fixed: Overview, moving: Overview, start: Matrix, rules: Rules) -> _Tried:
+def _refined(fixed: Overview, moving: Overview, start: Matrix, rules: Rules) -> Tried:
     variants = [start, *_ecc_variants(fixed, moving, start, rules.limits)]
     tried = [_try(fixed, moving, variant, SMALL, _TOLERANCE) for variant in variants]
     for _ in range(2):
@@ -199,25 +205,24 @@ def _refined(fixed: Overview, moving: Overview, start: Matrix, rules: Rules) -> 
     return max(tried, key=_z)
 
 
-def _judged_again(fixed: Overview, moving: Overview, start: Matrix, rules: Rules) -> _Tried:
+def _judged_again(fixed: Overview, moving: Overview, start: Matrix, rules: Rules) -> Tried:
     fitted = block_fit(fixed, moving, start, MEDIUM, rules)
     fitted = block_fit(fixed, moving, fitted, MEDIUM, rules)
     return max((_try(fixed, moving, option, JUDGE, _JUDGE_TOLERANCE) for option in (fitted, start)), key=_z)
 
 
-def _try(fixed: Overview, moving: Overview, matrix: Matrix, layout: Layout, tolerance: float) -> _Tried:
+def _try(fixed: Overview, moving: Overview, matrix: Matrix, layout: Layout, tolerance: float) -> Tried:
     blocks = match_blocks(fixed, moving, matrix, layout)
-    return _Tried(matrix, blocks, exact_agreement(blocks, layout, tolerance))
+    return Tried(matrix, blocks, exact_agreement(blocks, layout, tolerance))
 
 
 def _corrected(matrix: Matrix, blocks: Blocks, layout: Layout, rules: Rules) -> Matrix:
-    weight = float(block_weights(blocks).sum())
-    matches = rows(rules.landmarks, matrix, weight) if len(rules.landmarks) else None
+    matches = rows(rules.landmarks, matrix, blocks) if len(rules.landmarks) else None
     corrected: Matrix = matrix @ block_correction(blocks, layout, matches)
     return corrected if believable(corrected, rules.limits) else matrix
 
 
-def _z(tried: _Tried) -> float:
+def _z(tried: Tried) -> float:
     return tried.judged.z
 
 

@@ -49,6 +49,12 @@ class Blocks:
         return len(self.score)
 
 
+def block_weights(blocks: Blocks) -> NDArray[np.float64]:
+    """(N,), what each counts in a fit."""
+    weights: NDArray[np.float64] = np.clip(blocks.score, 0.05, 1) ** 2
+    return weights
+
+
 @dataclass(frozen=True)
 class Agreement:
     """How often free peaks fall where a transform predicts them, and how far that is from chance.

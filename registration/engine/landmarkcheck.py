@@ -29,5 +29,5 @@ def told(verdict: Verdict, given: Landmarks, kept: Landmarks) -> Verdict:
     if len(kept) == len(given):
         return verdict
     level = Level.CHECK if verdict.level is Level.GOOD else verdict.level
-    reason = reasons.landmarks_left_out(len(given) - len(kept), len(given), BELIEVABLE)
+    reason = reasons.landmarks_left_out(len(given) - len(kept), len(given))
     return replace(verdict, level=level, reasons=(*verdict.reasons, reason))

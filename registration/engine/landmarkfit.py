@@ -1,7 +1,6 @@
 """Landmarks in the slide-level fit: starts of their own, and rows beside those of the blocks.
 
-They never decide alone: a start from landmarks is judged by the images like any other, and one that
-contradicts the rest is given little weight.
+They never decide alone: see guided.py.
 """
 
 from __future__ import annotations
@@ -11,13 +10,17 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from registration.engine.blockmatch import Blocks, block_weights
 from registration.engine.constraints import Landmarks
 from registration.engine.geometry import Points
 from registration.engine.matrices import Matrix, apply, singular_values
 from registration.engine.robust import Weights, cauchy, fit
+from registration.engine.source import Mask
 
-#: Landmarks together count for at least this share of all blocks.
-SHARE_OF_BLOCKS = 0.25
+#: A landmark of weight 1 counts as so many blocks of average weight. All together count for no more than this
+#: share of the blocks that agree (within about so many px), or of so many where fewer do.
+WORTH_BLOCKS = 2.0
+SHARE_OF_BLOCKS, _AGREEING_PX, _FEW_BLOCKS = 0.25, 2.0, 8.0
 #: An affine from landmarks needs so many, and this spread across their main direction (share of along it).
 _AFFINE_NEEDS = 4
 _NOT_ON_A_LINE = 0.1
@@ -29,6 +32,11 @@ _ROUNDS = 5
 def rescaled(landmarks: Landmarks, fixed_factor: float, moving_factor: float) -> Landmarks:
     """The same landmarks in images that are so many times coarser."""
     return Landmarks(landmarks.fixed / fixed_factor, landmarks.moving / moving_factor, landmarks.weight)
+
+
+def chosen(landmarks: Landmarks, which: Mask) -> Landmarks:
+    """which : (N,) bool."""
+    return Landmarks(landmarks.fixed[which], landmarks.moving[which], landmarks.weight[which])
 
 
 def residuals(landmarks: Landmarks, matrix: Matrix) -> NDArray[np.float64]:
@@ -53,11 +61,17 @@ def starts(landmarks: Landmarks, limits: tuple[float, float]) -> list[Matrix]:
     return [matrix for matrix in found if _usable(matrix, limits)]
 
 
-def rows(landmarks: Landmarks, matrix: Matrix, blocks_weight: float) -> tuple[Points, Points, Weights]:
-    """Source, target (N, 2) and weight (N,) for a correction that acts in fixed px, before `matrix`."""
+def rows(landmarks: Landmarks, matrix: Matrix, blocks: Blocks) -> tuple[Points, Points, Weights]:
+    """Source, target (N, 2) and weight (N,) for a correction that acts in fixed px, before `matrix`.
+
+    blocks : free peaks of the image pulled through `matrix`. Few agree in consecutive sections, and weakly.
+    """
     back = np.asarray(np.linalg.inv(matrix), np.float64)
-    together = max(float(landmarks.weight.sum()), 1e-9)
-    factor = max(1.0, SHARE_OF_BLOCKS * blocks_weight / together)
+    weights = block_weights(blocks)
+    usual = float(weights.mean()) if len(blocks) else 1.0
+    agreeing = float((weights * cauchy(np.hypot(*blocks.shifts.T), _AGREEING_PX)).sum())
+    most = SHARE_OF_BLOCKS * max(agreeing, _FEW_BLOCKS * usual)
+    factor = min(WORTH_BLOCKS * usual, most / max(float(landmarks.weight.sum()), 1e-9))
     return landmarks.fixed, apply(back, landmarks.moving), landmarks.weight * factor
 
 

@@ -92,7 +92,12 @@ class MidEvidence:
         """For images known to belong together: whether the field is better, or the start predicts too little
         to be kept and the field is not clearly worse.
         """
-        return self.better or (self.before.share < _ENOUGH and self.gain_z > -_CLEARLY)
+        return self.better or (self.before.share < _ENOUGH and self.not_worse)
+
+    @property
+    def not_worse(self) -> bool:
+        """Whether the field is not clearly worse than the start."""
+        return self.gain_z > -_CLEARLY
 
 
 def held_out(

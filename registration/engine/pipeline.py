@@ -103,7 +103,9 @@ def register(
     coarse, _ = downsamples(fixed, moving, config.slides.overview_px)
     second = Stages(on_progress, 0 if slides is None else _SLIDES_SHARE, recorder=recorder)
     refused = slides is not None and slides.verdict.level is Level.REFUSED
-    kept = constraints.landmarks if refused else believable(constraints.landmarks, start)
+    given = constraints.landmarks
+    trusted = given if slides is None else slides.landmarks
+    kept = given if refused else believable(trusted, start)
     task = RegionTask(fixed, moving, box, start, coarse, config, kept)
     fit = _REGION_METHODS[config.model](task, second)
     on_progress("done", 100)
@@ -114,7 +116,7 @@ def register(
     )
     return RegistrationResult(
         transform=fit.transform,
-        verdict=told(verdict, constraints.landmarks, kept),
+        verdict=told(verdict, given, kept),
         error_px=fit.evidence.error_px,
         error_um=in_um(fit.evidence.error_px, fixed.um_per_px),
         box=box,
@@ -141,9 +143,8 @@ def _aligned(
 ) -> SlideAlignment:
     fit = fit_slides(fixed, moving, config, stages, constraints=constraints)
     verdict = judge_slides(fit.evidence)
-    kept = believable(constraints.landmarks, fit.affine)
-    found = with_field(fit, verdict, config, kept, stages)
-    return replace(found, verdict=told(verdict, constraints.landmarks, kept))
+    found = with_field(fit, verdict, config, stages)
+    return replace(found, verdict=told(found.verdict, constraints.landmarks, fit.landmarks))
 
 
 def _section(

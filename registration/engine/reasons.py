@@ -121,9 +121,9 @@ def kept_from_folding() -> Reason:
     )
 
 
-def landmarks_left_out(count: int, given: int, believable: float) -> Reason:
+def landmarks_left_out(count: int, given: int) -> Reason:
     return Reason(
         "landmarks_left_out",
-        f"Not used: {count} of {given} landmarks, more than {believable:.0%} of the slide's diagonal away "
-        "from where the alignment puts them. Check that each marks the same place on both slides.",
+        f"Not used: {count} of {given} landmarks, too far from where the images agree. Check that each marks "
+        "the same place on both slides.",
     )

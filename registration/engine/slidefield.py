@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from registration.engine.affine import MARKED_WITHIN
 from registration.engine.config import RegistrationConfig
 from registration.engine.constraints import Landmarks
 from registration.engine.localstart import similarity_over
@@ -15,21 +17,23 @@ from registration.engine.nonrigid import Pins
 from registration.engine.quality import SlideEvidence, spread
 from registration.engine.report.stage_pictures import show_midscale
 from registration.engine.result import Level, Spread, Verdict
+from registration.engine.robust import cauchy
 from registration.engine.slidefit import SlideFit
-from registration.engine.stages import Stages
+from registration.engine.stages import Stages, Tick
 from registration.engine.transforms import AffineTransform, DisplacementField, Transform
 
 
 @dataclass(frozen=True)
 class SlideAlignment:
     """transform : the affine, or affine @ field. mid : None where it was not tried. error_px : of held-out
-    matches that agree, fixed level-0 px.
+    matches that agree, fixed level-0 px. landmarks : those that the images do not contradict.
     """
 
     transform: Transform
     evidence: SlideEvidence
     verdict: Verdict
     error_px: Spread | None
+    landmarks: Landmarks
     mid: MidFit | None = None
 
     @property
@@ -37,31 +41,32 @@ class SlideAlignment:
         return not isinstance(self.transform, AffineTransform)
 
 
-def with_field(
-    fit: SlideFit, verdict: Verdict, config: RegistrationConfig, landmarks: Landmarks, stages: Stages
-) -> SlideAlignment:
+def with_field(fit: SlideFit, verdict: Verdict, config: RegistrationConfig, stages: Stages) -> SlideAlignment:
     """The affine alone where the slides are refused, or where blocks that no fit has used don't ask for the
-    field. They do not say whether the slides belong together: the affine's evidence does. For a method that
-    keeps angles, the similarity nearest to the affine.
+    field. A field that they do not ask for, and do not contradict, is used where it brings landmarks closer.
+    They do not say whether the slides belong together: the affine's evidence does. For a method that keeps
+    angles, the similarity nearest to the affine.
     """
     if config.model == "similarity":
         rigid = similarity_over(fit.affine, fit.affine.fixed.size.box, fit.affine.matrix)
-        return SlideAlignment(rigid, fit.evidence, verdict, fit.error_px)
-    plain = SlideAlignment(fit.affine, fit.evidence, verdict, fit.error_px)
+        return SlideAlignment(rigid, fit.evidence, verdict, fit.error_px, fit.landmarks)
+    plain = SlideAlignment(fit.affine, fit.evidence, verdict, fit.error_px, fit.landmarks)
     if verdict.level is Level.REFUSED:
         return plain
     mid = stages.run(
         "bending the slides",
         80,
-        lambda: _fitted(fit, config, landmarks, stages),
+        lambda: _bent(fit, config, stages),
         until=92,
         residual_px=lambda found: found.evidence.after.median * fit.overviews[0].downsample,
     )
     show_midscale(stages.recorder, fit, mid)
-    if not mid.evidence.worth_using and not len(landmarks):
-        return SlideAlignment(fit.affine, fit.evidence, verdict, fit.error_px, mid)
+    pins = _pins(fit)
+    wanted = mid.evidence.not_worse and _closer(mid, pins)
+    if not (mid.evidence.worth_using or wanted):
+        return replace(plain, mid=mid)
     transform = fit.affine @ as_field(fit, mid)
-    return SlideAlignment(transform, fit.evidence, verdict, _error(fit, mid), mid)
+    return SlideAlignment(transform, fit.evidence, verdict, _error(fit, mid), fit.landmarks, mid)
 
 
 def as_field(fit: SlideFit, mid: MidFit) -> DisplacementField:
@@ -73,25 +78,44 @@ def as_field(fit: SlideFit, mid: MidFit) -> DisplacementField:
     )
 
 
-def _fitted(fit: SlideFit, config: RegistrationConfig, landmarks: Landmarks, stages: Stages) -> MidFit:
-    fixed, moving = fit.overviews
-    return fit_midscale(
-        mid_image(fixed),
-        mid_image(moving),
-        fit.matrix,
-        config.midscale,
-        pins=_pins(fit, landmarks),
-        tick=stages.tick,
-    )
+def _bent(fit: SlideFit, config: RegistrationConfig, stages: Stages) -> MidFit:
+    """The field of the images and the landmarks, or of the images alone where the landmarks cost agreement.
+
+    A landmark that the images' own field does not come near weighs little: no residual makes a pin lose
+    weight while a field is fitted.
+    """
+    pins = _pins(fit)
+    if not len(pins):
+        return _fitted(fit, config, None, stages.tick)
+    images = _fitted(fit, config, None, lambda share: stages.tick(share / 2))
+    weight = pins.weight * cauchy(_apart(images, pins), MARKED_WITHIN)
+    weighed = replace(pins, weight=weight)
+    guided = _fitted(fit, config, weighed, lambda share: stages.tick((1 + share) / 2))
+    more = guided.evidence.after.share >= images.evidence.after.share
+    return guided if more else images
 
 
-def _pins(fit: SlideFit, landmarks: Landmarks) -> Pins | None:
+def _fitted(fit: SlideFit, config: RegistrationConfig, pins: Pins | None, tick: Tick) -> MidFit:
+    fixed, moving = (mid_image(overview) for overview in fit.overviews)
+    return fit_midscale(fixed, moving, fit.matrix, config.midscale, pins=pins, tick=tick)
+
+
+def _pins(fit: SlideFit) -> Pins:
     """The landmarks as displacements before the affine, px of the overview."""
-    if not len(landmarks):
-        return None
-    unit = fit.overviews[0].downsample
-    wanted = fit.affine.inverse()(landmarks.moving) - landmarks.fixed
-    return Pins(landmarks.fixed / unit, wanted / unit, landmarks.weight)
+    unit, marks = fit.overviews[0].downsample, fit.landmarks
+    wanted = fit.affine.inverse()(marks.moving) - marks.fixed
+    return Pins(marks.fixed / unit, wanted / unit, marks.weight)
+
+
+def _apart(mid: MidFit, pins: Pins) -> NDArray[np.float64]:
+    """How far from each pin (N,) the field leaves it, px of the overview."""
+    return np.asarray(np.linalg.norm(mid.grid.evaluate_at(mid.nodes, pins.points) - pins.target, axis=1))
+
+
+def _closer(mid: MidFit, pins: Pins) -> bool:
+    """Whether the field brings the pins closer than the affine alone; not without pins."""
+    without = np.linalg.norm(pins.target, axis=1)
+    return bool(len(pins)) and bool(np.median(_apart(mid, pins)) < np.median(without))
 
 
 def _error(fit: SlideFit, mid: MidFit) -> Spread | None:

@@ -14,8 +14,9 @@ from registration.engine.config.slides import SlideConfig
 from registration.engine.constraints import NO_CONSTRAINTS, Constraints, Landmarks
 from registration.engine.features import Overview
 from registration.engine.geometry import Points
+from registration.engine.guided import Guided, guided
 from registration.engine.inputs import frame, scale_known
-from registration.engine.landmarkfit import rescaled, starts
+from registration.engine.landmarkfit import chosen, rescaled
 from registration.engine.matrices import Matrix, apply, between_scales
 from registration.engine.overviews import Levels, closer, downsamples, read_levels, thumbs
 from registration.engine.quality import SlideEvidence, spread
@@ -29,6 +30,8 @@ from registration.engine.transforms import AffineTransform
 _NEAR = 6.0
 #: The share of a search's time that finding candidates takes.
 _SEARCHING = 0.4
+#: ... and that the images' own answer takes where there are landmarks.
+_ALONE = 0.6
 #: Points a side that are sent there and back, and the fewest on both scenes that tell anything.
 _GRID, _FEWEST = 24, 12
 
@@ -36,7 +39,7 @@ _GRID, _FEWEST = 24, 12
 @dataclass(frozen=True)
 class SlideFit:
     """error_px : of held-out matches, fixed level-0 px. matrix : the affine, corner-based px of the two
-    overviews, which follow.
+    overviews, which follow. landmarks : those that the images do not contradict.
     """
 
     affine: AffineTransform
@@ -44,6 +47,7 @@ class SlideFit:
     error_px: Spread | None
     matrix: Matrix
     overviews: tuple[Overview, Overview]
+    landmarks: Landmarks
 
 
 @dataclass(frozen=True)
@@ -56,14 +60,23 @@ class _Search:
     known: bool
     config: SlideConfig
 
-    def __call__(self, tick: Tick) -> AffineFit:
+    def __call__(self, tick: Tick) -> Guided:
         """The same from either side: neither direction knows of the other's answer."""
-        return choose(
+        alone = _ALONE if len(self.landmarks) else 1.0
+        images = choose(
             self.fixed,
             self.moving,
-            self.proposals(lambda share: tick(_SEARCHING * share)),
-            Rules(self._limits, self._marks),
-            lambda share: tick(_SEARCHING + (1 - _SEARCHING) * share),
+            self.proposals(lambda share: tick(alone * _SEARCHING * share)),
+            Rules(self._limits),
+            lambda share: tick(alone * (_SEARCHING + (1 - _SEARCHING) * share)),
+        )
+        marks = rescaled(self.landmarks, self.fixed.full.downsample, self.moving.full.downsample)
+        return guided(
+            self.fixed,
+            self.moving,
+            images,
+            Rules(self._limits, marks),
+            lambda share: tick(alone + (1 - alone) * share),
         )
 
     def proposals(self, tick: Tick = no_tick) -> list[Matrix]:
@@ -71,8 +84,7 @@ class _Search:
         thumb_f, thumb_m = thumbs(self.fixed.full, self.moving.full)
         found = candidates(thumb_f.image, thumb_m.image, self._scales, self.config, tick)
         to_thumb = np.asarray(np.linalg.inv(thumb_f.full_from_thumb), np.float64)
-        placed = [thumb_m.full_from_thumb @ each.matrix @ to_thumb for each in found]
-        return starts(self._marks, self._limits) + placed
+        return [thumb_m.full_from_thumb @ each.matrix @ to_thumb for each in found]
 
     @property
     def _scales(self) -> tuple[float, ...]:
@@ -82,10 +94,6 @@ class _Search:
     def _limits(self) -> tuple[float, float]:
         low, high = self.config.stretch_range
         return low * min(self._scales), high * max(self._scales)
-
-    @property
-    def _marks(self) -> Landmarks:
-        return rescaled(self.landmarks, self.fixed.full.downsample, self.moving.full.downsample)
 
 
 def fit_slides(
@@ -111,21 +119,22 @@ def fit_slides(
         first = stages.run("reading the first slide closer", 11, lambda: read_levels(fixed, factors[0]))
         second = stages.run("reading the second slide closer", 13, lambda: read_levels(moving, factors[1]))
     search = _Search(first, second, constraints.landmarks, known, config.slides)
-    there = stages.run(
+    found = stages.run(
         "aligning the slides",
         16,
         lambda: search(stages.tick),
         until=45,
-        residual_px=lambda found: _residual(found, factors[0]),
+        residual_px=lambda found: _residual(found.fit, factors[0]),
     )
     swapped = _Search(second, first, constraints.landmarks.swapped, known, config.slides)
-    back = stages.run(
+    found_back = stages.run(
         "checking backwards",
         45,
         lambda: swapped(stages.tick),
         until=76,
-        residual_px=lambda found: _residual(found, factors[0]),
+        residual_px=lambda found: _residual(found.fit, factors[0]),
     )
+    there, back = found.fit, found_back.fit
     error = stages.run("measuring", 76, lambda: _error(first, second, there), until=80, residual_px=_median)
     affine = AffineTransform(
         between_scales(there.matrix, *factors), frame("fixed", fixed), frame("moving", moving)
@@ -133,7 +142,8 @@ def fit_slides(
     apart = inconsistency(first.full, second.full, there.matrix, back.matrix)
     z = (there.judged.z + back.judged.z) / 2
     evidence = SlideEvidence(z, there.judged.share, there.judged.blocks, apart)
-    fit = SlideFit(affine, evidence, error, there.matrix, (first.full, second.full))
+    overviews, marks = (first.full, second.full), chosen(constraints.landmarks, found.used)
+    fit = SlideFit(affine, evidence, error, there.matrix, overviews, marks)
     show_search(stages.recorder, first, second, search.proposals)
     show_slides(stages.recorder, fit)
     return fit

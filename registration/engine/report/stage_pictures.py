@@ -41,7 +41,8 @@ _BLOCKS = (
 #: By whether left-out blocks confirm the field.
 _CONFIRMED = {
     True: "Left-out blocks confirm it: it is used.",
-    False: "Left-out blocks do not confirm it: it is used only where landmarks were given.",
+    False: "Left-out blocks do not confirm it: it is used only where it brings landmarks closer and is not "
+    "clearly worse.",
 }
 _LARGE_ENOUGH = 300
 _NEAR_PX = 4.0  # of the image compared

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from registration.engine.affine import block_correction
-from registration.engine.blockmatch import Blocks, Layout
+from registration.engine.blockmatch import Blocks, Layout, block_weights
 from registration.engine.constraints import Landmarks, checked_landmarks
-from registration.engine.landmarkfit import residuals, rows, starts
+from registration.engine.landmarkcheck import told
+from registration.engine.landmarkfit import chosen, residuals, rows, starts
 from registration.engine.matrices import Matrix, apply, shift, turn
+from registration.engine.result import Level, Verdict
 
 LIMITS = (0.7, 1.4)
 LAYOUT = Layout(tile=48, search=16, stride=24)
@@ -63,14 +65,42 @@ def test_collinear_landmarks_and_absurd_ones_give_no_affine() -> None:
     assert starts(squashed, (0.95, 1.05)) == []
 
 
-def test_landmarks_count_beside_blocks_without_deciding_alone() -> None:
-    xs, ys = np.meshgrid(np.arange(24.0, 400, 24), np.arange(24.0, 400, 24))
+def _blocks(shift_px: float = 0.0, count: int = 16) -> Blocks:
+    xs, ys = np.meshgrid(np.arange(24.0, 400, 24)[:count], np.arange(24.0, 400, 24)[:count])
     centres = np.stack((xs, ys), axis=-1).reshape(-1, 2)
-    blocks = Blocks(centres, np.zeros_like(centres), np.ones(len(centres)))
-    marks = Landmarks(np.array([(200.0, 200.0)]), np.array([(206.0, 200.0)]), np.ones(1))
-    moved = apply(block_correction(blocks, LAYOUT, rows(marks, np.eye(3), len(centres))), marks.fixed)
-    assert 0.5 < float(moved[0, 0]) - 200 < 3
-    assert np.abs(block_correction(blocks, LAYOUT) - np.eye(3)).max() < 1e-5
-    far = Landmarks(marks.fixed, np.array([(390.0, 20.0)]), np.ones(1))
-    moved = apply(block_correction(blocks, LAYOUT, rows(far, np.eye(3), len(centres))), centres)
-    assert np.linalg.norm(moved - centres, axis=1).max() < 3
+    return Blocks(centres, np.full_like(centres, shift_px), np.full(len(centres), 0.2))
+
+
+@pytest.mark.parametrize("weight", [1.0, 1000.0])
+@pytest.mark.parametrize("count", [1, 10, 200])
+def test_landmarks_together_weigh_a_quarter_of_the_blocks_that_agree(weight: float, count: int) -> None:
+    blocks, places = _blocks(), np.random.default_rng(3).uniform(0, 400, (count, 2))
+    marks = Landmarks(places, places + 5, np.full(count, weight))
+    _, _, given = rows(marks, np.eye(3), blocks)
+    usual = float(block_weights(blocks).mean())
+    assert given.sum() <= 0.25 * len(blocks) * usual * (1 + 1e-9)
+    assert given.max() <= 2 * usual * weight * (1 + 1e-9)
+    _, _, alone = rows(marks, np.eye(3), _blocks(30.0))
+    assert alone.sum() <= 0.25 * 8 * usual * (1 + 1e-9)
+
+
+def test_landmarks_move_blocks_that_say_nothing_and_not_those_that_agree() -> None:
+    marks = _marks(shift(5, 0), np.random.default_rng(4).uniform(50, 350, (10, 2)))
+    for blocks, least, most in ((_blocks(), 0.0, 1.5), (_blocks(0.0, 2), 0.5, 5.1)):
+        moved = apply(block_correction(blocks, LAYOUT, rows(marks, np.eye(3), blocks)), marks.fixed)
+        assert least <= float((moved - marks.fixed)[:, 0].mean()) <= most
+    assert np.abs(block_correction(_blocks(), LAYOUT) - np.eye(3)).max() < 1e-5
+    far = Landmarks(marks.fixed[:1], np.array([(390.0, 20.0)]), np.ones(1))
+    blocks = _blocks()
+    moved = apply(block_correction(blocks, LAYOUT, rows(far, np.eye(3), blocks)), blocks.centres)
+    assert np.linalg.norm(moved - blocks.centres, axis=1).max() < 1
+
+
+def test_what_is_left_out_is_said_and_is_no_longer_good() -> None:
+    marks = _marks(np.eye(3), np.array([(0.0, 0.0), (5.0, 9.0), (8.0, 1.0)]))
+    assert told(Verdict(Level.GOOD), marks, marks) == Verdict(Level.GOOD)
+    for level, expected in ((Level.GOOD, Level.CHECK), (Level.REFUSED, Level.REFUSED)):
+        verdict = told(Verdict(level), marks, chosen(marks, np.array([True, False, False])))
+        assert verdict.level is expected
+        assert [reason.code for reason in verdict.reasons] == ["landmarks_left_out"]
+        assert "2 of 3" in verdict.reasons[0].message

@@ -22,7 +22,7 @@ import pytest
 from numpy.typing import NDArray
 
 from registration.engine.config import preset
-from registration.engine.constraints import NO_CONSTRAINTS, Constraints, checked_landmarks, excluding
+from registration.engine.constraints import NO_CONSTRAINTS, Constraints, excluding
 from registration.engine.errors import Cancelled
 from registration.engine.geometry import Size
 from registration.engine.matrices import Matrix, apply, shift, turn
@@ -163,21 +163,6 @@ def test_two_constant_images_are_refused() -> None:
     fit = _fit(grey, grey)
     assert _level(fit) is Level.REFUSED
     assert fit.evidence.blocks == 0
-
-
-def test_landmarks_help_and_contradictory_ones_do_not_wreck_the_fit(pair: PhantomArrays) -> None:
-    points = np.array([(100.0, 120.0), (500.0, 150.0), (300.0, 500.0), (200.0, 330.0)])
-    targets = pair.truth(points)
-    grid = _grid((60, 60, 580, 580))
-    right = _fit(pair.he, pair.ihc, Constraints(checked_landmarks(points, targets)))
-    assert _off(right, points, targets).max() < 6
-    assert _share_off(right, grid, pair.truth(grid), pair.ihc) < 0.005
-    targets[1] += (-180, 140)
-    targets[3] += (90, 200)
-    wrong = _fit(pair.he, pair.ihc, Constraints(checked_landmarks(points, targets)))
-    assert _share_off(wrong, grid, pair.truth(grid), pair.ihc) < 0.015
-    assert _off(wrong, points, targets)[[1, 3]].min() > 100
-    assert _off(wrong, points, targets)[[0, 2]].max() < 30
 
 
 def test_a_search_can_be_stopped_and_tells_its_progress(pair: PhantomArrays) -> None:
