@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import cv2
 import numpy as np
@@ -14,18 +16,24 @@ import pytest
 from registration.engine.affine import AffineFit, Rules, choose
 from registration.engine.config import preset
 from registration.engine.config.slides import SlideConfig
-from registration.engine.constraints import Constraints, checked_landmarks
-from registration.engine.geometry import Points
+from registration.engine.constraints import NO_CONSTRAINTS, Constraints, checked_landmarks
+from registration.engine.features import Overview
+from registration.engine.geometry import Frame, Points, Size
 from registration.engine.guided import Guided, guided
 from registration.engine.landmarkfit import rescaled
 from registration.engine.matrices import apply, between_scales
+from registration.engine.midevidence import HeldOut, MidEvidence, Share
+from registration.engine.midscale import MidFit
+from registration.engine.nonrigid import Grid
 from registration.engine.overviews import downsamples, read_levels
-from registration.engine.quality import judge_slides
-from registration.engine.result import Level, no_progress
+from registration.engine.quality import SlideEvidence, judge_slides
+from registration.engine.result import Level, Verdict, no_progress
 from registration.engine.robust import fit
+from registration.engine.slidefield import with_field
 from registration.engine.slidefit import SlideFit, fit_slides
 from registration.engine.stages import Stages
 from registration.engine.synthetic import ArraySource, phantom_arrays
+from registration.engine.transforms import AffineTransform
 from tests.registration.engine.tables import table
 
 USUAL = preset("accurate")
@@ -136,3 +144,28 @@ def test_two_landmarks_find_what_the_images_alone_do_not() -> None:
     assert judge_slides(pointed.evidence).level is not Level.REFUSED
     assert strip.error(pointed) < 3
     assert len(pointed.landmarks) == 2
+
+
+@pytest.mark.parametrize(
+    ("won", "lost", "marks", "used"),
+    [(0, 0, True, True), (2, 12, True, False), (0, 0, False, False), (12, 2, False, True)],
+)
+def test_a_field_is_used_where_blocks_ask_for_it_or_landmarks_do_and_blocks_allow_it(
+    monkeypatch: pytest.MonkeyPatch, won: int, lost: int, marks: bool, used: bool
+) -> None:
+    """A shift of 3 px that 2 landmarks ask for, on an affine that predicts most blocks."""
+    frames = [Frame(name, Size(200, 200), None) for name in ("fixed", "moving")]
+    affine = AffineTransform(np.eye(3), *frames)
+    places = np.array([(60.0, 60.0), (140.0, 120.0)])
+    given = checked_landmarks(places, np.add(places, (3.0, 0.0))) if marks else NO_CONSTRAINTS.landmarks
+    grid = Grid.over(200, 200, 50)
+    nodes = np.add(grid.zeros(), (3.0, 0.0))
+    share, none = Share(0.9, 20.0, 1.0, 2.0), np.zeros((0, 2))
+    blocks = HeldOut(none, none, none[:, 0], none[:, 0], none, none)
+    mid = MidFit(grid, nodes, MidEvidence(share, share, won, lost, blocks, 1.0))
+    overview = cast("Overview", SimpleNamespace(downsample=1.0, shape=(200, 200)))
+    evidence = SlideEvidence(20.0, 0.9, 100, 0.0)
+    slides = SlideFit(affine, evidence, None, np.eye(3), (overview, overview), given)
+    monkeypatch.setattr("registration.engine.slidefield._bent", lambda *_: mid)
+    found = with_field(slides, Verdict(Level.GOOD), USUAL, Stages(no_progress))
+    assert found.uses_field is used
