@@ -62,10 +62,9 @@ class Seen:
         return Seen(self.channels[inner, inner], self.mask[inner, inner])
 
     def averaged(self, factor: int) -> Seen:
-        """Over factor x factor px, from the first one on; the last may repeat the edge's."""
         if factor == 1:
             return self
-        return Seen(_averaged(self.channels, factor), _averaged(self.mask.astype(np.float32), factor) > 0.5)
+        return Seen(averaged(self.channels, factor), averaged(self.mask.astype(np.float32), factor) > 0.5)
 
 
 def mid_image(image: Overview) -> MidImage:
@@ -102,6 +101,14 @@ def pulled(
     return MidImage(fill_smoothly(values, known), known)
 
 
+def averaged(image: Feature, factor: int) -> Feature:
+    """Over factor x factor px, from the first one on; the last may repeat the edge's."""
+    below, right = (-side % factor for side in image.shape[:2])
+    whole = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE)
+    size = (whole.shape[1] // factor, whole.shape[0] // factor)
+    return np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
 def _orientation(feature: Feature, known: Feature) -> NDArray[np.float32]:
     smooth = _blurred(feature, _GRADIENT)
     along_x = cv2.Scharr(smooth, cv2.CV_32F, 1, 0, scale=1 / 16)
@@ -118,13 +125,6 @@ def _local_contrast(feature: Feature, known: Feature) -> Feature:
     deviation = np.sqrt(_blurred(high * high, _CONTRAST))
     deviation += _LITTLE_CONTRAST * _mean_over(deviation, known) + 1e-6
     return _blurred(np.asarray(high / deviation, np.float32), 0.7)
-
-
-def _averaged(image: Feature, factor: int) -> Feature:
-    below, right = (-side % factor for side in image.shape[:2])
-    whole = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE)
-    size = (whole.shape[1] // factor, whole.shape[0] // factor)
-    return np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _mean_over(values: Feature, known: Feature) -> np.float32:

@@ -148,15 +148,20 @@ def fit_field(
 
 def smallest_jacobian(grid: Grid, nodes: Nodes) -> float:
     """The smallest determinant of x -> x + field(x) on the grid's squares; below 0 the field folds."""
+    return float(jacobians(grid, nodes).min())
+
+
+def jacobians(grid: Grid, nodes: Nodes) -> NDArray[np.float64]:
+    """(rows - 1, cols - 1): the smallest determinant of x -> x + field(x) at the corners of each square."""
     slope_x = np.diff(nodes, axis=1) / grid.spacing
     slope_y = np.diff(nodes, axis=0) / grid.spacing
-    return float(
-        min(
-            _determinants(slope_x[rows], slope_y[:, columns]).min()
-            for rows in (slice(None, -1), slice(1, None))
-            for columns in (slice(None, -1), slice(1, None))
-        )
-    )
+    corners = [
+        _determinants(slope_x[rows], slope_y[:, columns])
+        for rows in (slice(None, -1), slice(1, None))
+        for columns in (slice(None, -1), slice(1, None))
+    ]
+    smallest: NDArray[np.float64] = np.minimum.reduce(corners)
+    return smallest
 
 
 def _determinants(slope_x: Nodes, slope_y: Nodes) -> NDArray[np.float64]:

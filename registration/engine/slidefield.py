@@ -13,7 +13,8 @@ from registration.engine.constraints import Landmarks
 from registration.engine.localstart import similarity_over
 from registration.engine.midevidence import TOLERANCE
 from registration.engine.midscale import MidFit, fit_midscale, mid_image
-from registration.engine.nonrigid import Pins
+from registration.engine.nonrigid import Pins, smallest_jacobian
+from registration.engine.polish import polished
 from registration.engine.quality import SlideEvidence, spread
 from registration.engine.report.stage_pictures import show_midscale
 from registration.engine.result import Level, Spread, Verdict
@@ -57,9 +58,11 @@ def with_field(fit: SlideFit, verdict: Verdict, config: RegistrationConfig, stag
         "bending the slides",
         80,
         lambda: _bent(fit, config, stages),
-        until=92,
+        until=91,
         residual_px=lambda found: found.evidence.after.median * fit.overviews[0].downsample,
     )
+    if mid.evidence.worth_using:
+        mid = stages.run("polishing the field", 91, lambda: _polished(fit, mid, config))
     show_midscale(stages.recorder, fit, mid)
     pins = _pins(fit)
     wanted = mid.evidence.not_worse and _closer(mid, pins)
@@ -98,6 +101,16 @@ def _bent(fit: SlideFit, config: RegistrationConfig, stages: Stages) -> MidFit:
 def _fitted(fit: SlideFit, config: RegistrationConfig, pins: Pins | None, tick: Tick) -> MidFit:
     fixed, moving = (mid_image(overview) for overview in fit.overviews)
     return fit_midscale(fixed, moving, fit.matrix, config.midscale, pins=pins, tick=tick)
+
+
+def _polished(fit: SlideFit, mid: MidFit, config: RegistrationConfig) -> MidFit:
+    """The evidence stays the blocks': the polish has seen all pixels, so none is left to judge it."""
+    fixed, moving = (mid_image(each) for each in fit.overviews)
+    grid, nodes = polished(
+        fixed, moving, fit.matrix, (mid.grid, mid.nodes), config.midscale, _pins(fit).points
+    )
+    evidence = replace(mid.evidence, smallest_jacobian=smallest_jacobian(grid, nodes))
+    return replace(mid, grid=grid, nodes=nodes, evidence=evidence)
 
 
 def _pins(fit: SlideFit) -> Pins:

@@ -28,6 +28,28 @@ class MidPass:
 
 
 @dataclass(frozen=True)
+class PolishConfig:
+    """The polish of the field, at half the scale. Raises EngineError("bad_config").
+
+    window : of the correlation, px to each side. spacing : of the nodes, px. stiffness : weight of the
+    correction's slope. steps : of Adam. rate : what a node moves in the first steps, px; it falls to 0.
+    All at half scale but furthest : what a node may move in all, working px.
+    """
+
+    window: int = 7
+    spacing: int = 4
+    stiffness: float = 2.0
+    steps: int = 60
+    rate: float = 0.2
+    furthest: int = 6
+
+    def __post_init__(self) -> None:
+        numbers = [getattr(self, each.name) for each in fields(self)]
+        if not all(math.isfinite(number) and number > 0 for number in numbers):
+            raise bad_config("polish", "lengths, weights and steps must be above 0")
+
+
+@dataclass(frozen=True)
 class MidscaleConfig:
     """All lengths in px of the images compared (working px). Raises EngineError("bad_config").
 
@@ -47,10 +69,11 @@ class MidscaleConfig:
     gap: float = 5.0
     trust: float = 0.03
     smallest_jacobian: float = 0.15
+    polish: PolishConfig = PolishConfig()
     passes: tuple[MidPass, ...] = (MidPass(2, 24, 8, 16), MidPass(1, 48, 16, 12))
 
     def __post_init__(self) -> None:
-        numbers = [getattr(self, each.name) for each in fields(self) if each.name != "passes"]
+        numbers = [getattr(self, each.name) for each in fields(self) if each.name not in ("passes", "polish")]
         if not self.passes or not all(math.isfinite(number) and number > 0 for number in numbers):
             raise bad_config("midscale", "lengths and weights must be above 0, and there must be a pass")
         if self.smallest_jacobian >= 1:

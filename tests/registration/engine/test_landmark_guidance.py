@@ -167,5 +167,6 @@ def test_a_field_is_used_where_blocks_ask_for_it_or_landmarks_do_and_blocks_allo
     evidence = SlideEvidence(20.0, 0.9, 100, 0.0)
     slides = SlideFit(affine, evidence, None, np.eye(3), (overview, overview), given)
     monkeypatch.setattr("registration.engine.slidefield._bent", lambda *_: mid)
+    monkeypatch.setattr("registration.engine.slidefield._polished", lambda *_: mid)
     found = with_field(slides, Verdict(Level.GOOD), USUAL, Stages(no_progress))
     assert found.uses_field is used

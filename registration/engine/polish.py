@@ -1,0 +1,207 @@
+"""Stage D, polished: the field made to agree with all pixels, a few px at most from where the blocks put it.
+
+Maximised over a correction d at the nodes, at half scale:
+
+    mean over windows of their correlation  -  stiffness * mean |grad d|^2.
+
+Windows as in Avants et al. 2008, "Symmetric diffeomorphic image registration with cross-correlation", but
+with the correlation c = cov / sqrt(vF vM) itself, not squared, and its whole gradient. With means mF, mM and
+n known px in a window, its derivative by one px M(y) is ((F(y) - mF) / sqrt(vF vM) - c (M(y) - mM) / vM) / n;
+summed over all windows that hold y, these are box averages again. Adam: Kingma and Ba 2015.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from registration.engine.config.midscale import MidscaleConfig, PolishConfig
+from registration.engine.geometry import Points
+from registration.engine.matrices import Matrix
+from registration.engine.midfeatures import MidImage, averaged, pulled
+from registration.engine.nonrigid import RIM, Grid, Nodes, jacobians
+
+Plane = NDArray[np.float32]
+
+#: A window counts from this share of known px on.
+_KNOWN_NEEDED = 0.3
+#: A px is known if this share of it comes from known ones.
+_WHOLLY = 0.99
+#: About the mean of what is compared: keeps the variances exact in float32.
+_MIDDLE = np.float32(0.5)
+#: Share of the mean variance that counts half in a window: flat ones hardly count.
+_LITTLE_VARIANCE = 0.05
+#: Adam: how long it remembers the gradient and its square.
+_MEMORY, _LONG_MEMORY = 0.9, 0.999
+#: Slopes that are small against this are no reason to move (between sections it is about 0.06).
+_LITTLE_SLOPE = np.float32(3e-3)
+#: Nodes around a place that a person has given stay, px of the images.
+_HELD = 24.0
+#: Where the field would shrink too much the correction is taken back by half around there, so often; then
+#: everywhere.
+_TRIES = 12
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Both images at half scale. fixed, known : (rows, cols) float32. moving : (rows + 2 margin, cols + 2
+    margin, 4) float32, through the field so far: value, its slopes in x and y, and 1 where it is known.
+    free : (nodes down, nodes across, 1) float32, 0 where the correction is held at none.
+    """
+
+    fixed: Plane
+    known: Plane
+    moving: Plane
+    margin: int
+    free: Plane
+    config: PolishConfig
+
+
+def polished(
+    fixed: MidImage,
+    moving: MidImage,
+    moving_from_fixed: Matrix,
+    field: tuple[Grid, Nodes],
+    config: MidscaleConfig,
+    held: Points | None = None,
+) -> tuple[Grid, Nodes]:
+    """A finer grid and the field on it, px of the fixed image, to be applied before moving_from_fixed.
+
+    It keeps to config.smallest_jacobian, unless `field` itself doesn't. held : (N, 2), places of the fixed
+    image that stay where `field` puts them.
+    """
+    rows, columns = fixed.shape
+    grid = Grid.over(columns, rows, 2 * config.polish.spacing)
+    task = _task(fixed, moving, moving_from_fixed, field, config.polish, _free(grid, fixed.shape, held))
+    inner = 2 * _correction(task).astype(np.float64)
+    rest = tuple(
+        (RIM, nodes - RIM - side) for nodes, side in zip((grid.rows, grid.columns), inner.shape, strict=False)
+    )
+    correction = np.pad(inner, (*rest, (0, 0)), "edge")
+    return grid, _unfolded(grid, field, correction, config.smallest_jacobian)
+
+
+def _task(
+    fixed: MidImage,
+    moving: MidImage,
+    moving_from_fixed: Matrix,
+    field: tuple[Grid, Nodes],
+    config: PolishConfig,
+    free: Plane,
+) -> _Task:
+    margin = config.furthest // 2 + 2
+    there = pulled(moving, moving_from_fixed, field, fixed.shape, 2 * margin)
+    here_known, there_known = (
+        (averaged(one.mask.astype(np.float32), 2) > 0.5).astype(np.float32) for one in (fixed, there)
+    )
+    here, value = (averaged(one.feature, 2) - _MIDDLE for one in (fixed, there))
+    slopes = (cv2.Sobel(value, cv2.CV_32F, *axis, ksize=1, scale=0.5) for axis in ((1, 0), (0, 1)))
+    return _Task(here, here_known, np.dstack((value, *slopes, there_known)), margin, free, config)
+
+
+def _free(grid: Grid, shape: tuple[int, int], held: Points | None) -> Plane:
+    down, across = (-(-side // grid.spacing) for side in shape)
+    free = np.ones((grid.rows, grid.columns, 1), np.float32)
+    if held is not None and len(held):
+        distance = np.linalg.norm(grid.node_points()[:, None] - held, axis=-1).min(axis=1)
+        free[...] = (distance > _HELD).reshape(free.shape)
+    return free[RIM : RIM + down, RIM : RIM + across]
+
+
+def _correction(task: _Task) -> Plane:
+    """(nodes down, nodes across, 2) float32, px at half scale."""
+    config, furthest = task.config, task.config.furthest / 2
+    correction = np.zeros((*task.free.shape[:2], 2), np.float32)
+    mean, square = np.zeros_like(correction), np.zeros_like(correction)
+    for step in range(1, config.steps + 1):
+        slope = _stretch_slope(correction, config) - _force(task, correction)
+        mean += np.float32(1 - _MEMORY) * (slope - mean)
+        square += np.float32(1 - _LONG_MEMORY) * (slope * slope - square)
+        size = np.sqrt(square / np.float32(1 - _LONG_MEMORY**step)) + _LITTLE_SLOPE
+        rate = config.rate * (1 - (step - 1) / config.steps)
+        correction -= np.float32(rate / (1 - _MEMORY**step)) * mean / size
+        length = np.sqrt(correction[..., :1] ** 2 + correction[..., 1:] ** 2)
+        correction *= task.free * np.minimum(1, np.float32(furthest) / np.maximum(length, np.float32(1e-6)))
+    return correction
+
+
+def _force(task: _Task, correction: Plane) -> Plane:
+    """How the windows' correlation grows with the correction: the mean over each node's square."""
+    (rows, columns), spacing = task.known.shape, task.config.spacing
+    dense = cv2.resize(correction, None, fx=spacing, fy=spacing, interpolation=cv2.INTER_LINEAR)
+    dense = dense[:rows, :columns] + np.float32(task.margin)
+    x = dense[..., 0] + np.arange(columns, dtype=np.float32)
+    y = dense[..., 1] + np.arange(rows, dtype=np.float32)[:, None]
+    there = cv2.remap(task.moving, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    known = task.known * (there[..., 3] > _WHOLLY)
+    gain = correlation_slope(task.fixed, np.ascontiguousarray(there[..., 0]), known, task.config.window)
+    pull = there[..., 1:3] * gain[..., None]
+    below, right = (-side % spacing for side in (rows, columns))
+    padded = cv2.copyMakeBorder(pull, 0, below, 0, right, cv2.BORDER_CONSTANT)
+    return np.asarray(cv2.resize(padded, correction.shape[1::-1], interpolation=cv2.INTER_AREA), np.float32)
+
+
+def correlation_slope(fixed: Plane, moving: Plane, known: Plane, radius: int) -> Plane:
+    """By how much the sum of all windows' correlations grows with each px of `moving`; 0 where not known.
+    Windows count by how much structure they hold, which is taken as given: of two equal images it is 0.
+
+    All (rows, cols) float32; known : 0 or 1. radius : of the windows, px.
+    """
+
+    def box(values: Plane) -> Plane:
+        side = 2 * radius + 1
+        return np.asarray(cv2.boxFilter(values, -1, (side, side), borderType=cv2.BORDER_CONSTANT))
+
+    share = box(known)
+    counts = share > _KNOWN_NEEDED
+    if not counts.any():
+        return np.zeros_like(fixed)
+    per = np.where(counts, 1 / np.maximum(share, np.float32(1e-6)), np.float32(0))
+    here, there = fixed * known, moving * known
+    mean_here, mean_there = box(here) * per, box(there) * per
+    spread_here = np.maximum(box(here * here) * per - mean_here * mean_here, np.float32(1e-9))
+    spread_there = np.maximum(box(there * there) * per - mean_there * mean_there, np.float32(1e-9))
+    weight = per * _structure(spread_here, counts) * _structure(spread_there, counts)
+    steep = weight / np.sqrt(spread_here * spread_there)
+    shrink = (box(here * there) * per - mean_here * mean_there) * steep / spread_there
+    slope = here * box(steep) - box(steep * mean_here) - there * box(shrink) + box(shrink * mean_there)
+    return np.asarray(known * slope, np.float32)
+
+
+def _structure(variance: Plane, counts: NDArray[np.bool_]) -> Plane:
+    """What a window counts, 0 to 1: hardly where it is flat."""
+    return np.asarray(
+        variance / (variance + _LITTLE_VARIANCE * variance[counts].mean(dtype=np.float64)), np.float32
+    )
+
+
+def _stretch_slope(correction: Plane, config: PolishConfig) -> Plane:
+    """The gradient of stiffness * mean |grad d|^2."""
+    slope = np.zeros_like(correction)
+    for axis in (0, 1):
+        lines, along = np.moveaxis(slope, axis, 0), np.moveaxis(np.diff(correction, axis=axis), axis, 0)
+        lines[1:] += along
+        lines[:-1] -= along
+    slope *= np.float32(2 * config.stiffness / config.spacing**2)
+    return slope
+
+
+def _unfolded(grid: Grid, field: tuple[Grid, Nodes], correction: Nodes, smallest: float) -> Nodes:
+    """The field with the correction before it, less of that where squares would shrink too much."""
+    for _ in range(_TRIES):
+        nodes = _before(grid, field, correction)
+        shrunk = jacobians(grid, nodes) <= smallest
+        if not shrunk.any():
+            return nodes
+        near = cv2.dilate(np.pad(shrunk.astype(np.float64), ((0, 1), (0, 1))), np.ones((9, 9)))
+        correction = correction * (1 - 0.5 * cv2.GaussianBlur(near, (0, 0), 2.0)[..., None])
+    return _before(grid, field, np.zeros_like(correction))
+
+
+def _before(grid: Grid, field: tuple[Grid, Nodes], correction: Nodes) -> Nodes:
+    points = grid.node_points()
+    moved = correction.reshape(-1, 2)
+    return (moved + field[0].evaluate_at(field[1], points + moved)).reshape(correction.shape)
