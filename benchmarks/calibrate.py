@@ -205,7 +205,7 @@ def table(name: str, model: Calibrated) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--trials", type=int, default=90, help="of one section (default 90)")
-    parser.add_argument("--consecutive", type=int, default=26, help="of two sections (default 26)")
+    parser.add_argument("--consecutive", type=int, default=32, help="of two sections (default 32)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--write", action="store_true", help=f"write {TABLE.name}")
     options = parser.parse_args()

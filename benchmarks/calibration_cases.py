@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import permutations
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registration.engine.geometry import Box, Points, Size
-from registration.engine.matrices import Matrix, shift
+from registration.engine.matrices import Matrix, shift, turn
 from registration.engine.source import PixelSource
 from registration.engine.synthetic import phantom_arrays
 from registration.engine.synthetic.looks import LOOKS
@@ -71,7 +71,16 @@ def consecutive_trials(count: int, seed: int = 0) -> Iterator[Trial]:
     for number in range(count):
         rng = np.random.default_rng((seed, 1, number))
         pair = phantom_arrays(1664, int(rng.integers(2**31)), rotation=0, field_px=0, consecutive=True)
-        yield _made(rng, f"consecutive {number}", pair.he, pair.ihc, None)
+        trial = _made(rng, f"consecutive {number}", pair.he, pair.ihc, None)
+        yield _turned(trial, float(rng.uniform(8, 35))) if number % 4 == 3 else trial
+
+
+def _turned(trial: Trial, degrees: float) -> Trial:
+    """The start turned about the region's middle: so far that structures are found in parts of it, or lost."""
+    x, y = trial.box.centre
+    about = shift(x, y) @ turn(degrees) @ shift(-x, -y)
+    start = AffineTransform(trial.start.matrix @ about, trial.start.fixed, trial.start.moving)
+    return replace(trial, start=start)
 
 
 def landmark_trials() -> Iterator[Trial]:
