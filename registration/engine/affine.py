@@ -21,6 +21,7 @@ from registration.engine.blockmatch import (
     exact_agreement,
     match_blocks,
     match_edges_too,
+    match_structure,
     pull,
 )
 from registration.engine.constraints import NO_CONSTRAINTS, Landmarks
@@ -42,7 +43,7 @@ MEDIUM = Layout(tile=48, search=16, stride=24)
 JUDGE = Layout(tile=56, search=20, stride=28, start=13)
 FINE = Layout(tile=64, search=12, stride=32)
 FINE_JUDGE = Layout(tile=48, search=16, stride=40, start=19)
-EVIDENCE = Layout(tile=56, search=24, stride=28, start=5)
+EVIDENCE = Layout(tile=56, search=32, stride=28, start=5)
 _TOLERANCE = 4.0
 _JUDGE_TOLERANCE = 5.0
 _EVIDENCE_TOLERANCE = 6.0
@@ -73,8 +74,7 @@ class AffineFit:
     """matrix : moving_from_fixed, px of the full overviews. judged : free peaks on a grid of their own.
     residual : median distance of those that agree from where `matrix` puts them, px of the full overviews.
 
-    judged.z, measured (see the tests of pairs of slides): wrong pairs 2.5 in the median, about 5 at most;
-    consecutive sections with 38 % in common from 6.5 on, whole ones 9 to 20, re-stained ones 11 to 39.
+    What judged.z was measured to be stands at the threshold, quality.SLIDE_Z_NEEDED.
     """
 
     matrix: Matrix
@@ -122,11 +122,12 @@ def settled(fixed: Levels, moving: Levels, matrix: Matrix, rules: Rules) -> Affi
 
 
 def _confirmed(fixed: Overview, moving: Overview, matrix: Matrix) -> AffineFit:
-    """With the evidence for the verdict: other blocks than those that chose and fitted, and a second cue.
+    """With the evidence for the verdict: other blocks than those that chose and fitted, compared by what
+    survives a change of stain (local orientation and contrast).
 
     fixed, moving : the half overviews.
     """
-    blocks = match_edges_too(fixed, moving, between_scales(matrix, 0.5, 0.5), EVIDENCE)
+    blocks = match_structure(fixed, moving, between_scales(matrix, 0.5, 0.5), EVIDENCE)
     distances = np.hypot(*blocks.shifts.T)
     near = distances[distances <= _EVIDENCE_TOLERANCE]
     judged = exact_agreement(blocks, EVIDENCE, _EVIDENCE_TOLERANCE)

@@ -14,6 +14,8 @@ from registration.engine.chance import binomial_z
 from registration.engine.features import Feature, Overview, fill_smoothly, gradient_size
 from registration.engine.geometry import Points, Size
 from registration.engine.matrices import Matrix, shift
+from registration.engine.midfeatures import MidImage, mid_image, seen
+from registration.engine.midmatch import Lattice, score_volume, strongest
 from registration.engine.resample import warp_quick
 from registration.engine.source import Mask
 
@@ -90,6 +92,21 @@ def match_edges_too(fixed: Overview, moving: Overview, matrix: Matrix, layout: L
     pulled, known = pull(moving, matrix, Size(columns, rows), layout.search)
     pairs = ((fixed.feature, pulled), (gradient_size(fixed.feature), gradient_size(pulled)))
     return _free_peaks(pairs, fixed.mask, known, layout)
+
+
+def match_structure(fixed: Overview, moving: Overview, matrix: Matrix, layout: Layout) -> Blocks:
+    """As match_blocks, by local orientation and contrast, which survive a change of stain (see midfeatures).
+
+    Blocks may reach beyond the image: what is not scene takes no part.
+    """
+    rows, columns = fixed.shape
+    values, known = pull(moving, matrix, Size(columns, rows), layout.search)
+    lattice = Lattice(layout.tile, layout.stride, layout.start + layout.tile / 2)
+    volume = score_volume(seen(mid_image(fixed)), seen(MidImage(values, known)), lattice, layout.search)
+    peaks = strongest(volume.scores, volume.apart)
+    middles = np.stack(np.meshgrid(lattice.middles(columns), lattice.middles(rows)), axis=-1)
+    usable = volume.usable
+    return Blocks(middles[usable], peaks.shifts[usable], peaks.height[usable].astype(np.float64))
 
 
 def match_pulled(feature: Feature, mask: Mask, pulled: Feature, known: Mask, layout: Layout) -> Blocks:

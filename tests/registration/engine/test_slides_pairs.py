@@ -4,12 +4,9 @@ What the thresholds rest on. Right pairs: consecutive lung sections in three sta
 phantoms, fields before and after staining; turned, mirrored, cut to 38 to 60 % of the tissue, scaled, with
 other tissue beside them. Wrong pairs: mixtures of these and other slides, disjoint halves of one slide.
 
-z on the 12 hardest right answers (consecutive sections, most of them cut): 6.5 to 9; on whole consecutive
-sections 9.7 to 20, on re-stained ones and phantoms 11 to 39. z on the 22 wrong answers out of 58 that looked
-best: 2.5 in the median, 4.6 at most. Runs of their own on 28 wrong pairs, some with earlier settings: 5.1 at
-most, but for one 6.2 that became 2.8 when the search came to look at the scene instead of the canvas.
-There and back, wrong pairs disagree by 7 % and more; right ones by 0 to .7 %, up to 2 % at 38 % in common,
-and by far where one direction found nothing.
+What z was measured to be stands at quality.SLIDE_Z_NEEDED. There and back, most wrong pairs disagree by 2 %
+and more, but disjoint halves and phantoms of one kind may not; right ones by 0 to 1.3 %, up to 2.4 % where
+stains look unlike, and by far where one direction found nothing.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from registration.engine.blockmatch import (
     exact_agreement,
     match_blocks,
     match_edges_too,
+    match_structure,
 )
 from registration.engine.chance import binomial_z, quantile
 from registration.engine.coarse import candidates
@@ -116,7 +117,7 @@ def test_the_quantile_goes_on_smoothly_where_probabilities_underflow() -> None:
 # blocks
 
 
-@pytest.mark.parametrize("match", [match_blocks, match_edges_too])
+@pytest.mark.parametrize("match", [match_blocks, match_edges_too, match_structure])
 def test_blocks_find_a_known_shift(match) -> None:  # type: ignore[no-untyped-def]
     rgb = _tissue(1)
     fixed, moving = _overview(rgb[20:220, 20:220]), _overview(rgb[15:215, 27:227])
@@ -128,7 +129,7 @@ def test_blocks_find_a_known_shift(match) -> None:  # type: ignore[no-untyped-de
     assert exact_agreement(there, LAYOUT, 4.0).z > 8
 
 
-@pytest.mark.parametrize("match", [match_blocks, match_edges_too])
+@pytest.mark.parametrize("match", [match_blocks, match_edges_too, match_structure])
 def test_blocks_of_unrelated_images_agree_by_chance(match) -> None:  # type: ignore[no-untyped-def]
     scores = [
         exact_agreement(
