@@ -76,7 +76,7 @@ def consecutive_trials(count: int, seed: int = 0) -> Iterator[Trial]:
 
 
 def _turned(trial: Trial, degrees: float) -> Trial:
-    """The start turned about the region's middle: so far that structures are found in parts of it, or lost."""
+    """The start turned about the region's middle: so far that structures match in parts of it, or nowhere."""
     x, y = trial.box.centre
     about = shift(x, y) @ turn(degrees) @ shift(-x, -y)
     start = AffineTransform(trial.start.matrix @ about, trial.start.fixed, trial.start.moving)
