@@ -43,6 +43,8 @@ def guided(fixed: Levels, moving: Levels, images: AffineFit, rules: Rules, tick:
     place = _place(fixed, moving, images, rules)
     tick(0.5)
     alone = images if place is images.matrix else settled(fixed, moving, place, free)
+    if images.judged.z > max(_CHANCE, alone.judged.z + _CLEARLY_LESS):
+        place, alone = images.matrix, images
     used = residuals(marks, place) <= BELIEVABLE * math.hypot(*fixed.full.shape)
     if not used.any():
         return Guided(alone, used)

@@ -46,17 +46,19 @@ class Thumb:
     full_from_thumb: Matrix
 
 
-def downsamples(fixed: PixelSource, moving: PixelSource, side: int) -> tuple[float, float]:
+def downsamples(
+    fixed: PixelSource, moving: PixelSource, side: int, closer: float = 1.0
+) -> tuple[float, float]:
     """Level-0 px per overview px of each slide: the same um, about `side` px (square root of the area).
 
-    The geometric mean of the two areas sets the scale; _LARGEST, _LONGEST and _ENLARGED bound it. Where um/px
-    is unknown the px of both count as equal.
+    closer : how many times finer than that, within the bounds. The geometric mean of the two areas sets the
+    scale; _LARGEST, _LONGEST and _ENLARGED bound it. Where um/px is unknown the px of both count as equal.
     """
     lengths = [math.sqrt(s.width * s.height) * mean_um(s) for s in (fixed, moving)]
     longest = max(max(s.width, s.height) * mean_um(s) for s in (fixed, moving))
     finest = min(mean_um(fixed), mean_um(moving)) / _ENLARGED
     um = max(
-        math.sqrt(lengths[0] * lengths[1]) / side,
+        math.sqrt(lengths[0] * lengths[1]) / (closer * side),
         max(lengths) / (_LARGEST * side),
         longest / (_LONGEST * side),
         finest,
@@ -67,10 +69,10 @@ def downsamples(fixed: PixelSource, moving: PixelSource, side: int) -> tuple[flo
 def closer(fixed: Overview, moving: Overview) -> float:
     """How many times finer both slides should be read: filling is no scene, though it takes up area.
 
-    1.0 where that would be hardly any more.
+    1.0 where that would be hardly any more, or where nothing but filling is seen.
     """
-    shares = [max(float(image.mask.mean()), 1e-3) for image in (fixed, moving)]
-    zoom = min(_CLOSER, (shares[0] * shares[1]) ** -0.25)
+    both = float(fixed.mask.mean()) * float(moving.mask.mean())
+    zoom = min(_CLOSER, both**-0.25) if both else 1.0
     return zoom if zoom >= _WORTH_READING_AGAIN else 1.0
 
 

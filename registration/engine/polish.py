@@ -106,8 +106,9 @@ def _free(grid: Grid, shape: tuple[int, int], held: Points | None) -> Plane:
     down, across = (-(-side // grid.spacing) for side in shape)
     free = np.ones((grid.rows, grid.columns, 1), np.float32)
     if held is not None and len(held):
-        distance = np.linalg.norm(grid.node_points()[:, None] - held, axis=-1).min(axis=1)
-        free[...] = (distance > _HELD).reshape(free.shape)
+        for place in held:
+            near = np.linalg.norm(grid.node_points() - place, axis=1) <= _HELD
+            free[near.reshape(free.shape)] = 0
     return free[RIM : RIM + down, RIM : RIM + across]
 
 

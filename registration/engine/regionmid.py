@@ -44,8 +44,8 @@ def refine(
     task: RegionTask, fits: tuple[RegionalFit, ...], tick: Callable[[float], None] = lambda fraction: None
 ) -> RegionalFit:
     """The fit that the surroundings support, with a field fitted to structures at ever finer scale as long as
-    blocks that were left out confirm it. A field that they do not confirm is used only where landmarks ask
-    for it.
+    blocks that were left out confirm it. A field that they neither confirm nor contradict is used where
+    landmarks ask for it.
     """
     best = supported(fits)
     scales = [each.downsample for each in fits if each.downsample * _um(task) > FINEST_UM / math.sqrt(2)]
@@ -82,7 +82,8 @@ def _refined(task: RegionTask, start: LocalStart, downsample: int) -> LocalStart
         start=nodes,
         pins=Pins(places, targets - places, weight),
     )
-    if not _confirmed(found.evidence) and len(places) == 0:
+    asked_for = len(places) > 0 and found.evidence.not_worse
+    if not (_confirmed(found.evidence) or asked_for):
         return None
     return LocalStart(start.affine, _field(found.nodes, grid, context, downsample, start))
 

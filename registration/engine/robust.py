@@ -17,6 +17,9 @@ Weights = NDArray[np.float64]
 #: Matches that determine each model with some to spare.
 MATCHES_NEEDED: dict[Model, int] = {"shift": 3, "similarity": 6, "affine": 12}
 
+#: Points spread so little across a line, as a share of along it, lie on it.
+_LINE = 1e-3
+
 
 def cauchy(residuals: Weights, scale: Weights | float) -> Weights:
     """Weight 1 at 0, one half at `scale`, which may differ from one to the next."""
@@ -67,8 +70,16 @@ def _linear(source: Points, target: Points, weights: Weights, model: Model) -> N
         return np.eye(2)
     if model == "similarity":
         return _similarity(source, target, source * weights[:, None])
+    if _on_a_line(source * weights[:, None], source):
+        return _similarity(source, target, source * weights[:, None])
     root = np.sqrt(weights)[:, None]
     return np.asarray(np.linalg.lstsq(root * source, root * target, rcond=None)[0].T, np.float64)
+
+
+def _on_a_line(weighted: Points, source: Points) -> bool:
+    """Whether the moments of inertia say that nothing is known across a line: no affine can be fitted."""
+    moments = weighted.T @ source
+    return bool(np.linalg.det(moments) <= (_LINE * np.trace(moments)) ** 2)
 
 
 def _similarity(source: Points, target: Points, weighted: Points) -> NDArray[np.float64]:

@@ -115,7 +115,7 @@ def fit_slides(
     second = stages.run("reading the second slide", 6, lambda: read_levels(moving, factors[1]))
     zoom = closer(first.full, second.full)
     if zoom > 1:
-        factors = factors[0] / zoom, factors[1] / zoom
+        factors = downsamples(fixed, moving, config.slides.overview_px, zoom)
         first = stages.run("reading the first slide closer", 11, lambda: read_levels(fixed, factors[0]))
         second = stages.run("reading the second slide closer", 13, lambda: read_levels(moving, factors[1]))
     search = _Search(first, second, constraints.landmarks, known, config.slides)

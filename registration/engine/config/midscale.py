@@ -27,6 +27,10 @@ class MidPass:
         return self.search * self.reduction
 
 
+#: Most that a polish may move a node: it refines a field, it does not search. Working px.
+_FURTHEST = 32
+
+
 @dataclass(frozen=True)
 class PolishConfig:
     """The polish of the field, at half the scale. Raises EngineError("bad_config").
@@ -47,6 +51,12 @@ class PolishConfig:
         numbers = [getattr(self, each.name) for each in fields(self)]
         if not all(math.isfinite(number) and number > 0 for number in numbers):
             raise bad_config("polish", "lengths, weights and steps must be above 0")
+        if any(number != int(number) for number in (self.window, self.spacing, self.steps, self.furthest)):
+            raise bad_config(
+                "polish", "the window, the spacing, the steps and the reach must be whole numbers"
+            )
+        if self.furthest > _FURTHEST:
+            raise bad_config("polish", f"a polish moves nodes by {_FURTHEST} px at most")
 
 
 @dataclass(frozen=True)

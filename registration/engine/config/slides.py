@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from registration.engine.config.levelzero import bad_config
@@ -33,15 +34,18 @@ class SlideConfig:
             raise bad_config("step_degrees", "the turns must be 1 to 45 degrees apart")
         if not 0 < self.smallest_overlap < 1:
             raise bad_config("smallest_overlap", "the smallest overlap must lie between 0 and 1")
-        if self.candidates_per_cue < 1 or self.scale_steps < 1:
-            raise bad_config("candidates_per_cue", "at least one candidate and one scale are needed")
+        if self.candidates_per_cue < 1:
+            raise bad_config("candidates_per_cue", "at least one candidate is needed")
+        if self.scale_steps < 2:
+            raise bad_config("scale_steps", "the smallest and the largest scale are tried at least")
         for name, (low, high) in (("scale_range", self.scale_range), ("stretch_range", self.stretch_range)):
-            if not 0 < low <= 1 <= high:
+            if not 0 < low <= 1 <= high < math.inf:
                 raise bad_config(name, "it must reach from below 1 to above 1")
 
     @property
     def unknown_scales(self) -> tuple[float, ...]:
         """What is tried where um/px is unknown."""
         low, high = self.scale_range
-        last = max(1, self.scale_steps - 1)
-        return tuple(low * (high / low) ** (step / last) for step in range(self.scale_steps))
+        return tuple(
+            low * (high / low) ** (step / (self.scale_steps - 1)) for step in range(self.scale_steps)
+        )

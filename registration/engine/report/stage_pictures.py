@@ -40,8 +40,8 @@ _BLOCKS = (
 )
 #: By whether left-out blocks confirm the field.
 _CONFIRMED = {
-    True: "Left-out blocks confirm it: it is used.",
-    False: "Left-out blocks do not confirm it: it is used only where it brings landmarks closer and is not "
+    True: "Left-out blocks ask for it: it is used.",
+    False: "Left-out blocks do not ask for it: it is used only where it brings landmarks closer and is not "
     "clearly worse.",
 }
 _LARGE_ENOUGH = 300

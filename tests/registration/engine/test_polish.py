@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -111,8 +112,8 @@ def test_the_slope_is_that_of_the_correlation() -> None:
     assert np.abs(none).max() <= 1e-3 * np.abs(slope).max()
 
 
-@pytest.mark.parametrize("wrong", [{"window": 0}, {"rate": float("nan")}, {"steps": -1}])
-def test_settings_that_make_no_sense_are_refused(wrong: dict[str, int]) -> None:
+@pytest.mark.parametrize("wrong", [{"window": 0}, {"rate": float("nan")}, {"steps": 1.5}, {"furthest": 500}])
+def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(EngineError, match="polish") as raised:
         PolishConfig(**wrong)
     assert raised.value.code == "bad_config"

@@ -31,6 +31,7 @@ from registration.engine.matrices import Matrix, apply, shift, turn
 from registration.engine.overviews import closer
 from registration.engine.resample import warp_array, warp_quick
 from registration.engine.result import StageReport, no_progress
+from registration.engine.robust import fit
 from registration.engine.slidefit import fit_slides
 from registration.engine.stages import Stages
 from registration.engine.synthetic import ArraySource
@@ -59,6 +60,16 @@ def _overview(rgb: NDArray[np.uint8]):  # type: ignore[no-untyped-def]
     return overview(rgb, np.ones(rgb.shape[:2], np.bool_), 1.0)
 
 
+# fits
+
+
+def test_matches_in_one_row_give_a_similarity() -> None:
+    """No affine can be fitted to them, and what they do say is not thrown away."""
+    row = np.stack((np.arange(20) * 24.0, np.full(20, 32.0)), axis=-1)
+    matrix = fit(row, row * 1.02 + (3, 1), np.ones(20), "affine")
+    np.testing.assert_allclose(matrix, [(1.02, 0, 3), (0, 1.02, 1), (0, 0, 1)], atol=1e-9)
+
+
 # overviews
 
 
@@ -68,7 +79,8 @@ def test_a_canvas_around_the_scene_costs_it_no_detail() -> None:
         np.pad(scene, ((width, width), (width, width), (0, 0)), constant_values=255) for width in (0, 80)
     ]
     bare, canvas = (_overview(image.astype(np.uint8)) for image in around)
-    assert closer(bare, bare) == 1.0
+    blank = _overview(np.full_like(scene, 255))
+    assert closer(bare, bare) == closer(blank, blank) == 1.0
     assert closer(canvas, canvas) == pytest.approx(560 / 400, rel=0.03)
     assert closer(bare, canvas) == pytest.approx(math.sqrt(560 / 400), rel=0.03)
 
@@ -261,6 +273,8 @@ def test_ticks_rise_and_stages_keep_their_residual() -> None:
         {"step_degrees": 0},
         {"smallest_overlap": 1.5},
         {"candidates_per_cue": 0},
+        {"scale_steps": 1},
+        {"scale_range": (0.5, math.inf)},
         {"scale_range": (1.5, 2.0)},
         {"stretch_range": (0.0, 2.0)},
     ],
