@@ -12,8 +12,9 @@ from registration.engine.matrices import Matrix, apply
 from registration.engine.robust import fit, nearest_similarity
 from registration.engine.transforms import AffineTransform, DisplacementField, Transform
 
-#: Nodes along the longer side on which a field is taken over. The slide-level field's own lie further apart.
-_NODES = 48
+#: Nodes along the longer side on which a field is taken over: about as close as the slide-level field's own
+#: (with half as many a whole slide's field was up to 2 px of the overview off).
+_NODES = 96
 #: Places each way at which a similarity is fitted to a transform.
 _PLACES = 9
 #: A field that nowhere does more than this (fixed level-0 px) is left away.

@@ -26,6 +26,8 @@ INCONSISTENCY_ALLOWED = 0.02
 #: Share of a region that must show tissue, in the fixed slide, and of it in the moving slide.
 TISSUE_NEEDED = 0.02
 OVERLAP_NEEDED = 0.2
+#: The latter for nuclei to outweigh slides that don't match: at the very edge of a scene chance can agree.
+OVERLAP_TO_OUTWEIGH = 0.5
 #: Share of the windows whose free peak must be predicted for a level-0 field to be believed, and for it to be
 #: believed without a second look. Measured: wrong pairs up to 0.03, consecutive sections 0.1 to 0.5 (the
 #: upper end at 8 um/px), re-stained sections 0.8 to 1.
@@ -76,6 +78,11 @@ class RegionEvidence:
         """Whether the nuclei themselves agree."""
         return self.agreeing >= LEVEL_ZERO_SHARE and self.windows >= 16
 
+    @property
+    def outweighs(self) -> bool:
+        """Whether the nuclei agree so clearly that slides which don't are no objection."""
+        return self.level_zero and not self.too_thin and self.overlap >= OVERLAP_TO_OUTWEIGH
+
 
 def spread(distances: NDArray[np.float64], weights: NDArray[np.float64] | None = None) -> Spread | None:
     """Median and p90, each distance counted by its weight; None where there is nothing to count."""
@@ -120,15 +127,16 @@ def _against_slides(evidence: SlideEvidence) -> Iterator[Reason]:
 def judge_region(evidence: RegionEvidence, slides: Verdict | None, um_per_px: float | None) -> Verdict:
     """slides : the verdict on the slide-level start, None where the start was given.
 
-    Nuclei that agree outweigh slides that don't; structures around a region do not. Where slides and region
-    are refused both, what is wrong with the slides comes first: another region would not help.
+    Many nuclei that agree outweigh slides that don't; few do not, nor do they where little is in common, nor
+    structures around a region. Where slides and region are refused both, what is wrong with the slides comes
+    first: another region would not help.
     """
     refused = slides is not None and slides.level is Level.REFUSED
     of_slides = slides.reasons if slides is not None and refused else ()
     refusal = _refusal(evidence)
     if refusal is not None:
         return Verdict(Level.REFUSED, (*of_slides, refusal))
-    if refused and not evidence.level_zero:
+    if refused and not evidence.outweighs:
         return Verdict(Level.REFUSED, of_slides)
     doubts = tuple(_doubts(evidence, slides, um_per_px))
     return Verdict(Level.CHECK if doubts else Level.GOOD, doubts)

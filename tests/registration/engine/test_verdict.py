@@ -86,6 +86,9 @@ def test_a_region_on_slides_that_are_refused_is_never_good() -> None:
     assert (verdict.level, _codes(verdict)) == (Level.CHECK, ["only_the_region_agrees"])
     without_cells = judge_region(replace(REGION, agreeing=0.1), refused, 0.25)
     assert without_cells == refused
+    for few in ({"too_thin": True}, {"overlap": 0.3}):
+        assert judge_region(replace(REGION, **few), refused, 0.25) == refused
+        assert judge_region(replace(REGION, **few), None, 0.25).level is not Level.REFUSED
     blank = judge_region(replace(REGION, tissue=0.01), refused, 0.25)
     assert _codes(blank) == ["not_the_same_tissue", "blank_region"]
     elsewhere = judge_region(replace(REGION, lost=0.6, z=2.0), None, 0.25)
