@@ -24,7 +24,6 @@ from registration.engine.config import RegistrationConfig
 from registration.engine.config.slides import SlideConfig
 from registration.engine.constraints import excluding
 from registration.engine.correlate import fft_shape, masked_ncc, spectra
-from registration.engine.errors import EngineError
 from registration.engine.features import overview
 from registration.engine.geometry import Size
 from registration.engine.matrices import Matrix, apply, shift, turn
@@ -264,32 +263,6 @@ def test_ticks_rise_and_stages_keep_their_residual() -> None:
     assert percents == [50, 50, 60, 70, 70, 70, 70, 70]
     assert [report.residual_px for report in stages.reports] == [3.5, None]
     assert isinstance(stages.reports[0], StageReport)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"overview_px": 10},
-        {"step_degrees": 0},
-        {"smallest_overlap": 1.5},
-        {"candidates_per_cue": 0},
-        {"scale_steps": 1},
-        {"scale_range": (0.5, math.inf)},
-        {"scale_range": (1.5, 2.0)},
-        {"stretch_range": (0.0, 2.0)},
-    ],
-)
-def test_settings_out_of_range_are_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(EngineError) as raised:
-        SlideConfig(**wrong)  # type: ignore[arg-type]
-    assert raised.value.code == "bad_config"
-
-
-def test_unknown_scales_span_the_range_evenly() -> None:
-    scales = SlideConfig().unknown_scales
-    assert scales[0] == pytest.approx(0.5)
-    assert scales[-1] == pytest.approx(2.0)
-    assert 1.0 in [pytest.approx(scale) for scale in scales]
 
 
 def test_a_region_that_is_left_out_may_be_as_large_as_the_largest_slide() -> None:
