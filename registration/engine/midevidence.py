@@ -43,20 +43,16 @@ class Share:
 class HeldOut:
     """One entry per held-out block; all in px of the images compared.
 
-    centres : (N, 2). residual : (N, 2), from the field to the block's free peak. score, gap : (N,), height of
-    that peak and its lead over the next. crossed : (N, 2), from a field fitted without the matches around the
-    block to the peak. before : (N, 2), from the start to the free peak found from there.
+    centres : (N, 2). crossed : (N, 2), from a field fitted without the matches around the block to its free
+    peak. before : (N, 2), from the start to the free peak found from there.
     """
 
     centres: Points
-    residual: Points
-    score: NDArray[np.float64]
-    gap: NDArray[np.float64]
     crossed: Points
     before: Points
 
     def __len__(self) -> int:
-        return len(self.score)
+        return len(self.centres)
 
 
 @dataclass(frozen=True)
@@ -164,13 +160,9 @@ def _compared(
     even = checker(xs, ys, round(2 * lattice.first / SQUARE) - 1)
     here = grid.evaluate(nodes, xs, ys)
     without = np.where(even[..., None], *(grid.evaluate(half, xs, ys) for half in pair))
-    residual = after[0].shifts
     centres = np.stack(np.meshgrid(xs, ys), axis=-1)
     return (
         centres[both],
-        residual[both],
-        after[0].height[both].astype(np.float64),
-        after[0].gap[both].astype(np.float64),
-        (residual + here - without)[both],
+        (after[0].shifts + here - without)[both],
         before[0].shifts[both],
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from registration.engine.affine import STRETCH_LIMITS, believable, block_correction, model_for
-from registration.engine.blockmatch import Agreement, Blocks, Layout, agreement, match_pulled
+from registration.engine.blockmatch import Agreement, Blocks, Layout, agreement, block_weights, match_pulled
 from registration.engine.config.levelzero import UNKNOWN_UM, LevelZeroConfig
 from registration.engine.constraints import Landmarks
 from registration.engine.features import Overview, overview
@@ -157,7 +157,7 @@ def _pinned_correction(
     model = model_for(len(blocks) + len(places)) or "shift"
     points = np.concatenate((blocks.centres, places))
     wanted = np.concatenate((blocks.centres + blocks.shifts, targets))
-    own = np.clip(blocks.score, 0.05, 1) ** 2
+    own = block_weights(blocks)
     correction = fit(places, targets, weight, "shift")
     for scale in _SCALES:
         residual = np.linalg.norm(apply(correction, blocks.centres) - wanted[: len(blocks)], axis=1)

@@ -170,7 +170,7 @@ def test_a_field_is_used_where_blocks_ask_for_it_or_landmarks_do_and_blocks_allo
     grid = Grid.over(200, 200, 50)
     nodes = np.add(grid.zeros(), (3.0, 0.0))
     share, none = Share(0.9, 20.0, 1.0, 2.0), np.zeros((0, 2))
-    blocks = HeldOut(none, none, none[:, 0], none[:, 0], none, none)
+    blocks = HeldOut(none, none, none)
     mid = MidFit(grid, nodes, MidEvidence(share, share, won, lost, blocks, 1.0))
     overview = cast("Overview", SimpleNamespace(downsample=1.0, shape=(200, 200)))
     evidence = SlideEvidence(20.0, 0.9, 100, 0.0)

@@ -42,19 +42,12 @@ def start(he: SlideReader, ihc: SlideReader, truth: tuple[Points, Points]) -> Af
 
 @pytest.fixture(scope="module")
 def whole(he: SlideReader, ihc: SlideReader, start: AffineTransform) -> RegionFit:
-    return _fit(he, ihc, TISSUE, start)
+    return _fit(_task(he, ihc, TISSUE, start))
 
 
-def _fit(
-    fixed: PixelSource,
-    moving: PixelSource,
-    box: Box,
-    start: Transform,
-    method: str = "accurate",
-    landmarks: Landmarks = NO_LANDMARKS,
-) -> RegionFit:
-    how = fit_similarity if method == "rigid" else fit_with_field
-    return how(_task(fixed, moving, box, start, method, landmarks), Stages(no_progress))
+def _fit(task: RegionTask) -> RegionFit:
+    how = fit_similarity if task.config.model == "similarity" else fit_with_field
+    return how(task, Stages(no_progress))
 
 
 def _task(
@@ -95,14 +88,14 @@ def test_the_transform_is_exactly_an_affine_after_one_field(whole: RegionFit) ->
 def test_fast_is_nearly_as_good(
     he: SlideReader, ihc: SlideReader, start: AffineTransform, truth: tuple[Points, Points]
 ) -> None:
-    found = _fit(he, ihc, TISSUE, start, "fast")
+    found = _fit(_task(he, ihc, TISSUE, start, "fast"))
     assert _within(_errors(found.transform, *truth), 0.5, 1.0, 3.0)
 
 
 def test_rigid_is_a_similarity_and_worse(
     he: SlideReader, ihc: SlideReader, start: AffineTransform, truth: tuple[Points, Points], whole: RegionFit
 ) -> None:
-    found = _fit(he, ihc, TISSUE, start, "rigid")
+    found = _fit(_task(he, ihc, TISSUE, start, "rigid"))
     assert isinstance(found.transform, AffineTransform)
     a, b, c, d = found.transform.matrix[:2, :2].ravel()
     assert (a, b) == pytest.approx((d, -c), abs=1e-9)
@@ -120,7 +113,7 @@ def test_known_warps_are_followed(
     bend: float,
 ) -> None:
     warp = smooth_field(frame_of(ihc, "moving"), 1, largest, bend)
-    found = _fit(he, WarpedSource(ihc, warp), PART, start)
+    found = _fit(_task(he, WarpedSource(ihc, warp), PART, start))
     fixed, moving = truth[0], warp.inverse()(truth[1])
     assert np.percentile(_errors(start, fixed, moving, PART), 90) > largest / 4
     assert _within(_errors(found.transform, fixed, moving, PART), 0.8, 2.0, 6.0)
@@ -135,7 +128,7 @@ def test_a_warp_that_the_slide_level_has_found_is_where_the_region_starts(
     moving = WarpedSource(ihc, warp)
     fixed_points, moving_points = truth[0], warp.inverse()(truth[1])
     bent = _sampled(he, start, warp)
-    found = _fit(he, moving, PART, bent)
+    found = _fit(_task(he, moving, PART, bent))
     assert _within(_errors(found.transform, fixed_points, moving_points, PART), 0.8, 2.0, 6.0)
     assert isinstance(found.transform, Composite)
     assert len(found.transform.parts) == 2
@@ -160,7 +153,7 @@ def test_other_resolutions_give_the_same_um(
     frames = [frame_of(slide, name) for slide, name in zip(slides, ("fixed", "moving"), strict=True)]
     rescaled = AffineTransform(np.linalg.inv(scale) @ start.matrix @ scale, frames[0], frames[1])
     box = Box(*(int(value / factor) for value in (512, 1536 - CUT, 512, 640)))
-    found = _fit(slides[0], slides[1], box, rescaled)
+    found = _fit(_task(slides[0], slides[1], box, rescaled))
     fixed, moving = ((points - (0, CUT)) / factor for points in truth)
     errors = 0.25 * factor * _errors(found.transform, fixed, moving, box)
     assert _within(errors, 0.12, 0.25, 0.8)  # um
@@ -179,7 +172,7 @@ def test_a_weak_region_leans_on_its_surroundings(
     he: SlideReader, ihc: SlideReader, start: AffineTransform, truth: tuple[Points, Points]
 ) -> None:
     box = Box(512, 3072, 512, 512)
-    found = _fit(he, ihc, box, start)
+    found = _fit(_task(he, ihc, box, start))
     assert _within(_errors(found.transform, *truth, box), 0.5, 1.0, 2.5)
 
 
@@ -187,7 +180,7 @@ def test_a_small_washed_out_region_is_registered_as_its_surroundings_are(
     he: SlideReader, ihc: SlideReader, start: AffineTransform, whole: RegionFit
 ) -> None:
     box = Box(512, 1024, 256, 256)
-    found = _fit(he, ihc, box, start)
+    found = _fit(_task(he, ihc, box, start))
     assert found.model == "field"
     points = _grid(box)
     assert np.percentile(np.linalg.norm(found.transform(points) - whole.transform(points), axis=1), 90) <= 0.8
@@ -204,7 +197,7 @@ def test_regions_that_overlap_agree_where_they_do(
     he: SlideReader, ihc: SlideReader, start: AffineTransform, first: Box, second: Box
 ) -> None:
     points = _grid(first.intersection(second))
-    one, other = (_fit(he, ihc, box, start).transform(points) for box in (first, second))
+    one, other = (_fit(_task(he, ihc, box, start)).transform(points) for box in (first, second))
     apart = np.linalg.norm(one - other, axis=1)
     assert np.median(apart) <= 0.3
     assert np.percentile(apart, 90) <= 0.8
@@ -223,8 +216,8 @@ def test_landmarks_bring_a_lost_region_back(
     inside = [i for i, (x, y) in enumerate(truth[0]) if 512 <= x < 1024 and 1536 <= y < 2560]
     chosen = [inside[0], inside[len(inside) // 2], inside[-1]]
     marks = checked_landmarks(truth[0][chosen], truth[1][chosen] + ((2, -2), (-2, 1), (1, 2)))
-    assert not _fit(he, ihc, PART, lost).evidence.level_zero
-    found = _fit(he, ihc, PART, lost, landmarks=marks)
+    assert not _fit(_task(he, ihc, PART, lost)).evidence.level_zero
+    found = _fit(_task(he, ihc, PART, lost, landmarks=marks))
     assert found.model == "field"
     rest = np.setdiff1d(np.arange(len(truth[0])), chosen)
     assert np.median(_errors(found.transform, truth[0][rest], truth[1][rest], PART)) <= 1.0
@@ -232,7 +225,7 @@ def test_landmarks_bring_a_lost_region_back(
 
 def test_a_lost_fit_is_seen(he: SlideReader, ihc: SlideReader, start: AffineTransform) -> None:
     """Started further off than the passes look, the fit can't be right; it must not look so."""
-    found = _fit(he, ihc, PART, _moved(start, 0, 900))
+    found = _fit(_task(he, ihc, PART, _moved(start, 0, 900)))
     assert found.evidence.agreeing < 0.15
     assert not found.evidence.level_zero
     assert found.model == "region"
@@ -268,7 +261,7 @@ def test_the_same_bytes_come_out_with_one_thread_and_two(
     try:
         for count in (1, 2, 2):
             cv2.setNumThreads(count)
-            found = _fit(he, ihc, box, warp)
+            found = _fit(_task(he, ihc, box, warp))
             bytes_out.append(found.transform(_grid(box)).tobytes() + found.expected.p90.tobytes())
     finally:
         cv2.setNumThreads(threads)
