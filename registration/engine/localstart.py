@@ -15,7 +15,7 @@ from registration.engine.transforms import AffineTransform, DisplacementField, T
 #: Nodes along the longer side on which a field is taken over: about as close as the slide-level field's own
 #: (with half as many a whole slide's field was up to 2 px of the overview off).
 _NODES = 96
-#: Places each way at which a similarity is fitted to a transform.
+#: Places each way at which transforms are compared.
 _PLACES = 9
 #: A field that nowhere does more than this (fixed level-0 px) is left away.
 _NOTHING_PX = 0.02
@@ -78,10 +78,20 @@ def local_start(transform: Transform, box: Box) -> LocalStart:
 
 def similarity_over(transform: Transform, box: Box, like: Matrix) -> AffineTransform:
     """The similarity nearest to `transform` over `box` (fixed level-0 px), mirrored where `like` is."""
-    sides = (np.linspace(box.x, box.right, _PLACES), np.linspace(box.y, box.bottom, _PLACES))
-    points = np.stack(np.meshgrid(*sides), axis=-1).reshape(-1, 2)
+    points = _places(box)
     matrix = nearest_similarity(points, transform(points), np.ones(len(points)), like)
     return AffineTransform(matrix, transform.fixed, transform.moving)
+
+
+def apart(one: Transform, other: Transform, box: Box) -> float:
+    """Median distance between where the two put `box` (fixed level-0 px), moving level-0 px."""
+    points = _places(box)
+    return float(np.median(np.linalg.norm(one(points) - other(points), axis=1)))
+
+
+def _places(box: Box) -> Points:
+    sides = (np.linspace(box.x, box.right, _PLACES), np.linspace(box.y, box.bottom, _PLACES))
+    return np.stack(np.meshgrid(*sides), axis=-1).reshape(-1, 2)
 
 
 def _best(nodes: Points, targets: Points) -> NDArray[np.float64]:

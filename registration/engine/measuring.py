@@ -53,9 +53,12 @@ class Measured:
 def measured(task: RegionTask, stages: Stages) -> Measured:
     """Refits the start, reads the region and matches its cells."""
     mids = stages.run("fitting the region", 0, lambda: refitted(task, stages), until=20)
-    region = stages.run(
-        "reading the region", 20, lambda: read_around(task, mids[-1].start, stages.tick), until=55
-    )
+    return matched(task, mids, mids[-1].start, stages)
+
+
+def matched(task: RegionTask, mids: tuple[RegionalFit, ...], start: LocalStart, stages: Stages) -> Measured:
+    """Reads the region and matches its cells from `start` on."""
+    region = stages.run("reading the region", 20, lambda: read_around(task, start, stages.tick), until=55)
     pins = pins_of(task.landmarks, region)
     fit = stages.run(
         "matching cells",

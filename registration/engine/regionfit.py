@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from registration.engine.config.levelzero import UNKNOWN_UM
 from registration.engine.expected import ErrorMap
 from registration.engine.geometry import Points
+from registration.engine.inputs import mean_um
 from registration.engine.levelzero import FieldFit
-from registration.engine.localstart import similarity_over
+from registration.engine.localstart import LocalStart, apart, similarity_over
 from registration.engine.matrices import Matrix, apply, shift
-from registration.engine.measuring import Measured, RegionTask, measured
-from registration.engine.quality import RegionEvidence
+from registration.engine.measuring import Measured, RegionTask, matched, measured
+from registration.engine.quality import Z_NEEDED, RegionEvidence
 from registration.engine.region import Region
 from registration.engine.regionerror import blocks_error, cells_error, judged_by
 from registration.engine.regionmid import refine
@@ -45,17 +47,31 @@ def fit_with_field(task: RegionTask, stages: Stages) -> RegionFit:
     """
     found = measured(task, stages)
     if not region_evidence(task, found).level_zero:
-        return _region_level(task, found, stages)
+        found = _by_structures(task, found, stages)
+    if not region_evidence(task, found).level_zero:
+        return result(task, found, found.supported.start.transform, "region")
     if found.field.matches.weight.sum() < task.config.level_zero.matches_for_field:
         thin = _similarity(task, found)
         return replace(thin, evidence=replace(thin.evidence, too_thin=True))
     return result(task, found, affine_and_field(found.region, found.field), "field")
 
 
-def _region_level(task: RegionTask, found: Measured, stages: Stages) -> RegionFit:
-    """Consecutive sections: the structures around the region are matched, not its cells."""
-    mid = stages.run("matching structures", 90, lambda: refine(task, found.mids, stages.tick), until=100)
-    return result(task, replace(found, mids=(mid,)), mid.start.transform, "region")
+def _by_structures(task: RegionTask, found: Measured, stages: Stages) -> Measured:
+    """The structures around the region matched. Where they lie further off than cells were looked for, cells
+    are looked for again from there; of consecutive sections none are found.
+    """
+    mid = stages.run("matching structures", 90, lambda: refine(task, found.mids, stages.tick), until=95)
+    if mid.judged.z < Z_NEEDED or not _out_of_reach(task, found, mid.start):
+        return replace(found, mids=(mid,))
+    again = matched(task, (mid,), mid.start, stages.part(95, 100))
+    return again if region_evidence(task, again).level_zero else replace(found, mids=(mid,))
+
+
+def _out_of_reach(task: RegionTask, found: Measured, start: LocalStart) -> bool:
+    """Whether `start` lies further than the first pass looks from where cells were looked for."""
+    um = mean_um(task.moving) if task.moving.um_per_px else UNKNOWN_UM
+    distance = apart(found.region.start.transform, start.transform, task.box)
+    return distance * um > task.config.level_zero.reach_um
 
 
 def fit_similarity(task: RegionTask, stages: Stages) -> RegionFit:

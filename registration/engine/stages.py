@@ -70,6 +70,14 @@ class Stages:
         percent = first + (last - first) * min(1.0, max(0.0, fraction))
         self._on_progress(self._name, self._start + int(percent * (self._end - self._start)) // 100)
 
+    def part(self, first: int, last: int) -> Stages:
+        """More stages for these per cent of this one's; what they report stands with this one's."""
+        width = self._end - self._start
+        start, end = (self._start + percent * width // 100 for percent in (first, last))
+        inner = Stages(self._on_progress, start, end, self.recorder)
+        inner._reports = self._reports
+        return inner
+
     @property
     def reports(self) -> tuple[StageReport, ...]:
         return tuple(self._reports)

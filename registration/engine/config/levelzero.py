@@ -75,6 +75,11 @@ class LevelZeroConfig:
         passes = tuple(step for step in whole.passes if step.um_per_px >= _FAST_UM)
         return replace(whole, finest_um=_FAST_UM, passes=passes)
 
+    @property
+    def reach_um(self) -> float:
+        """How far from the start the first pass looks."""
+        return self.passes[0].reach * self.passes[0].um_per_px
+
     def __post_init__(self) -> None:
         numbers = [getattr(self, each.name) for each in fields(self) if each.name not in ("passes", "check")]
         numbers += [step.um_per_px for step in (*self.passes, self.check)]

@@ -113,6 +113,24 @@ def test_regions_of_one_section_agree_where_they_overlap() -> None:
     assert np.percentile(apart, 90) <= 0.8
 
 
+@pytest.mark.parametrize("same_section", [True, False])
+def test_cells_are_looked_for_again_where_the_structures_lie_elsewhere(
+    same_section: bool, bent: PhantomArrays
+) -> None:
+    """Started further off than any pass looks; of consecutive sections there are no cells to be found."""
+    pair = phantom_arrays(1280, seed=6, rotation=25) if same_section else bent
+    near, box = _start(pair), Box(320, 320, 640, 640) if same_section else CONSECUTIVE
+    start = AffineTransform(shift(-150, 110) @ near.matrix, near.fixed, near.moving)
+    coarse, _ = downsamples(pair.he, pair.ihc, 860)
+    task = RegionTask(pair.he, pair.ihc, box, start, coarse, preset("accurate"))
+    percents: list[int] = []
+    fit = fit_with_field(task, Stages(lambda stage, percent: percents.append(percent)))
+    error = np.median(_errors(fit.transform, pair, box))
+    assert (fit.model, error < 0.5) == (("field", True) if same_section else ("region", False))
+    assert error < 24
+    assert percents == sorted(percents)
+
+
 def test_a_mirrored_slide_stays_mirrored_when_rigid() -> None:
     pair = phantom_arrays(768, seed=3, rotation=20, mirror=True)
     box = Box(192, 192, 384, 384)
