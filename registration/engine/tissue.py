@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from registration.engine.source import Mask, Rgb
 from registration.engine.stains import density
 
+Planes = NDArray[np.float32]
+
 #: Optical density above the background's at which a pixel counts as tissue.
 TISSUE_DENSITY = 0.035
 #: Grey level, of 255, that the lightest px of filling stay below and that some px near any tissue reach.
@@ -18,6 +20,8 @@ _FILLING_KERNEL = np.ones((7, 7), np.uint8)
 #: and how much lighter than it glass is. Shares: of the border that it takes, and of the px that are lighter.
 _NOISE, _WANDERS, _LIGHTER = 4.0, 3.0, 12.0
 _OF_BORDER, _OF_SCENE = 0.2, 0.02
+#: How far the surroundings reach, and rows that are looked at at a time, which bounds the memory, px.
+_REACH, _STRIP = 3, 256
 
 
 def constant_filling(rgb: Rgb) -> Mask:
@@ -25,7 +29,8 @@ def constant_filling(rgb: Rgb) -> Mask:
     light comes through (filling that is black but for its noise); and noisy filling of another colour.
     """
     darkest, lightest = cv2.erode(rgb, _FILLING_KERNEL), cv2.dilate(rgb, _FILLING_KERNEL)
-    core = (darkest == lightest).all(axis=2) | (lightest.max(axis=2) < BLACK)
+    core = cv2.inRange(lightest, (0, 0, 0), (BLACK - 1,) * 3) > 0
+    core |= cv2.inRange(lightest - darkest, (0, 0, 0), (0, 0, 0)) > 0
     core |= _noisy_filling(rgb, ~core)
     return cv2.dilate(core.astype(np.uint8), _FILLING_KERNEL).astype(bool)
 
@@ -35,19 +40,44 @@ def _noisy_filling(rgb: Rgb, rest: Mask) -> Mask:
 
     Without anything lighter it is glass itself, whose outline against the tissue is worth seeing.
     """
-    image = rgb.astype(np.float32)
-    mean, square = cv2.blur(image, (7, 7)), cv2.blur(image * image, (7, 7))
-    even = ((square - mean * mean).max(axis=2) < _NOISE**2) & rest
-    border = np.zeros(even.shape, np.bool_)
-    border[[0, -1]] = border[:, [0, -1]] = True
-    if (even & border).sum() < _OF_BORDER * border.sum():
-        return np.zeros_like(even)
-    colour = np.median(mean[even & border], axis=0)
-    lighter = (mean > colour + _LIGHTER).all(axis=2) & rest
-    if lighter.sum() < _OF_SCENE * rest.sum():
-        return np.zeros_like(even)
-    filling: Mask = even & (np.abs(mean - colour) < _WANDERS).all(axis=2)
-    return filling
+    filling = np.zeros_like(rest)
+    mean, even = _border(rgb, rest)
+    if even.sum() < _OF_BORDER * len(even):
+        return filling
+    colour, lighter = np.median(mean[:, even], axis=1)[:, None, None], 0
+    for top in range(0, len(rgb), _STRIP):
+        first, here = min(top, _REACH), rest[top : top + _STRIP]
+        inner = slice(first, first + len(here))
+        mean, even = _evenness(rgb[top - first : top + _STRIP + _REACH])
+        mean, even = mean[:, inner], even[inner]
+        lighter += int(((mean > colour + _LIGHTER).all(axis=0) & here).sum())
+        filling[top : top + _STRIP] = even & here & (np.abs(mean - colour) < _WANDERS).all(axis=0)
+    return filling if lighter >= _OF_SCENE * rest.sum() else np.zeros_like(filling)
+
+
+def _border(rgb: Rgb, rest: Mask) -> tuple[Planes, Mask]:
+    """Of the outermost px: the mean around each, (3, N), and (N,) whether it is even and of `rest`."""
+    means, evens = [], []
+    for image, known, ends in (
+        (rgb, rest, slice(None)),
+        (rgb.swapaxes(0, 1), rest.swapaxes(0, 1), slice(1, -1)),
+    ):
+        for line, rim in ((0, image[: _REACH + 1]), (-1, image[-_REACH - 1 :])):
+            mean, even = _evenness(rim)
+            means.append(mean[:, line, ends])
+            evens.append(even[line, ends] & known[line, ends])
+    return np.concatenate(means, axis=1), np.concatenate(evens)
+
+
+def _evenness(rgb: Rgb) -> tuple[Planes, Mask]:
+    """The mean of each px's 7 x 7 surroundings, (3, rows, cols), and whether they vary no more than noise."""
+    mean = np.empty((3, *rgb.shape[:2]), np.float32)
+    even = np.ones(rgb.shape[:2], np.bool_)
+    for channel, smooth in enumerate(mean):
+        image = rgb[..., channel].astype(np.float32)
+        smooth[:] = cv2.blur(image, (7, 7))
+        even &= cv2.blur(image * image, (7, 7)) - smooth * smooth < _NOISE**2
+    return mean, even
 
 
 def tissue_mask(rgb: Rgb, valid: Mask) -> Mask:
