@@ -6,6 +6,8 @@ detection of linear symmetry".
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
@@ -13,16 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registration.engine.features import Feature, Overview, fill_smoothly
-from registration.engine.geometry import point_from_index
-from registration.engine.matrices import Matrix
+from registration.engine.matrices import Matrix, apply
 from registration.engine.nonrigid import Grid, Nodes
-from registration.engine.resample import sample
+from registration.engine.resample import lattice, sample_lattice
 from registration.engine.source import Mask
 
 #: Gaussians, px: of the gradient, of the tensor, of the energy it is divided by, of the local contrast.
 _GRADIENT, _TENSOR, _ENERGY, _CONTRAST = 1.0, 2.0, 8.0, 16.0
 #: Shares of the mean energy and of the mean contrast that keep empty places from being blown up.
 _LITTLE_ENERGY, _LITTLE_CONTRAST = 0.1, 0.2
+#: Squares between nodes that are pulled at a time, which bounds what that takes.
+_STRIP = 16
+_THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -73,9 +77,15 @@ def mid_image(image: Overview) -> MidImage:
 
 def seen(image: MidImage) -> Seen:
     known = image.mask.astype(np.float32)
-    oriented = _orientation(image.feature, known)
-    contrast = _local_contrast(image.feature, known)
-    return Seen(np.dstack((oriented, contrast)) * known[..., None], image.mask)
+    channels = np.empty((*image.shape, 3), np.float32)
+
+    def fill(part: slice, compare: Callable[[Feature, Feature], Sequence[Feature]]) -> None:
+        for number, plane in zip(range(3)[part], compare(image.feature, known), strict=True):
+            np.multiply(plane, known, out=channels[..., number])
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(fill, (slice(0, 2), slice(2, 3)), (_orientation, _local_contrast)))
+    return Seen(channels, image.mask)
 
 
 def pulled(
@@ -90,15 +100,28 @@ def pulled(
     moving_from_fixed : applied after the field.
     """
     grid, nodes = field
-    ys, xs = (point_from_index(np.arange(-margin, side + margin), 1) for side in shape)
-    points = grid.evaluate(nodes, xs, ys)
-    points[..., 0] += xs
-    points[..., 1] += ys[:, None]
-    points = points @ moving_from_fixed[:2, :2].T + moving_from_fixed[:2, 2]
-    values, valid = sample(moving.feature, points, fill=0)
-    mask, _ = sample(moving.mask.astype(np.uint8), points, "nearest", fill=0)
-    known = valid & (mask > 0)
-    return MidImage(fill_smoothly(values, known), known)
+    step = grid.spacing
+    skipped = -margin % step  # strips begin between nodes, so that the map is linear within them
+    start = -margin - skipped
+    rows, columns = (skipped + side + 2 * margin for side in shape)
+    values, known = np.empty((rows, columns), np.float32), np.empty((rows, columns), np.bool_)
+    mask = moving.mask.view(np.uint8)
+
+    def pull(top: int) -> None:
+        size = (min(_STRIP * step, rows - top), columns)
+        ys, xs = (
+            lattice(first, first + side, step) for first, side in zip((start + top, start), size, strict=True)
+        )
+        points = grid.evaluate(nodes, xs, ys) + np.stack(np.meshgrid(xs, ys), axis=-1)
+        mapped = apply(moving_from_fixed, points.reshape(-1, 2)).reshape(points.shape)
+        part = slice(top, top + size[0])
+        values[part] = sample_lattice(moving.feature, mapped, step, size, outside="edge")
+        known[part] = sample_lattice(mask, mapped, step, size, "nearest") > 0
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(pull, range(0, rows, _STRIP * step)))
+    inner = np.s_[skipped:, skipped:]
+    return MidImage(fill_smoothly(values[inner], known[inner]), known[inner])
 
 
 def averaged(image: Feature, factor: int) -> Feature:
@@ -109,22 +132,23 @@ def averaged(image: Feature, factor: int) -> Feature:
     return np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _orientation(feature: Feature, known: Feature) -> NDArray[np.float32]:
+def _orientation(feature: Feature, known: Feature) -> tuple[Feature, Feature]:
+    """cos 2t and sin 2t, by how clear the direction t is, of the gradient."""
     smooth = _blurred(feature, _GRADIENT)
     along_x = cv2.Scharr(smooth, cv2.CV_32F, 1, 0, scale=1 / 16)
     along_y = cv2.Scharr(smooth, cv2.CV_32F, 0, 1, scale=1 / 16)
-    xx, yy, xy = along_x * along_x, along_y * along_y, along_x * along_y
-    tensor = _blurred(np.dstack(((xx - yy) * known, 2 * xy * known, (xx + yy) * known)), _TENSOR)
-    energy = _blurred(np.ascontiguousarray(tensor[..., 2]), _ENERGY)
+    xx, yy = along_x * along_x, along_y * along_y
+    energy = _blurred(_blurred((xx + yy) * known, _TENSOR), _ENERGY)
     energy += _LITTLE_ENERGY * _mean_over(energy, known) + 1e-12
-    return np.asarray(tensor[..., :2] / energy[..., None], np.float32)
+    cosine, sine = (_blurred(part * known, _TENSOR) / energy for part in (xx - yy, 2 * along_x * along_y))
+    return cosine, sine
 
 
-def _local_contrast(feature: Feature, known: Feature) -> Feature:
+def _local_contrast(feature: Feature, known: Feature) -> tuple[Feature]:
     high = feature - _blurred(feature, _CONTRAST)
     deviation = np.sqrt(_blurred(high * high, _CONTRAST))
     deviation += _LITTLE_CONTRAST * _mean_over(deviation, known) + 1e-6
-    return _blurred(np.asarray(high / deviation, np.float32), 0.7)
+    return (_blurred(high / deviation, 0.7),)
 
 
 def _mean_over(values: Feature, known: Feature) -> np.float32:

@@ -35,6 +35,7 @@ LARGEST_READ_PX = 64_000_000
 _STEPS_PER_PX = 256
 _MARGIN = 3  # px that cubic interpolation needs around a position, and one more
 _FLAGS = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "nearest": cv2.INTER_NEAREST}
+_BORDERS = {"edge": cv2.BORDER_REPLICATE, "zero": cv2.BORDER_CONSTANT}
 
 
 def sample(
@@ -89,10 +90,11 @@ def warp_quick(
     indexed = np.array(matrix, np.float64)[:2]
     indexed[:, 2] += offset - indexed[:, :2] @ (offset, offset)
     flag = cv2.INTER_NEAREST if image.dtype == np.uint8 else cv2.INTER_LINEAR
-    border = cv2.BORDER_REPLICATE if outside == "edge" else cv2.BORDER_CONSTANT
     flags = flag | cv2.WARP_INVERSE_MAP
     return np.asarray(
-        cv2.warpAffine(image, indexed, (size.width, size.height), flags=flags, borderMode=border)
+        cv2.warpAffine(
+            image, indexed, (size.width, size.height), flags=flags, borderMode=_BORDERS[outside]
+        )
     )
 
 
@@ -125,11 +127,20 @@ def lattice(start: int, stop: int, step: int) -> NDArray[np.float64]:
     return start + step * point_from_index(np.arange(-1, count + 1))
 
 
-def sample_lattice(image: Image, points: Points, step: int, size: tuple[int, ...]) -> Image:
+def sample_lattice(
+    image: Image,
+    points: Points,
+    step: int,
+    size: tuple[int, ...],
+    interpolation: Interpolation = "linear",
+    *,
+    outside: Literal["edge", "zero"] = "zero",
+) -> Image:
     """The values of `image` on a smooth map that is given every `step` px only; for matching, not for export.
 
-    image : (h, w) uint8. points : (len(ys), len(xs), 2), xy, corner-based px of `image`, at `lattice` ys and
-    xs. size : (rows, cols). Between the points the map is linear; outside the image the value is 0.
+    image : (h, w), uint8 or float32. points : (len(ys), len(xs), 2), xy, corner-based px of `image`, at
+    `lattice` ys and xs. size : (rows, cols). Between the points the map is linear. outside : the value beyond
+    the image, that of its nearest edge or 0.
     """
     if max(image.shape) > LARGEST_SIDE:
         rows, columns = image.shape
@@ -143,7 +154,7 @@ def sample_lattice(image: Image, points: Points, step: int, size: tuple[int, ...
     index = cv2.resize(index_from_point(points).astype(np.float32), whole, interpolation=cv2.INTER_LINEAR)
     part = index[step : step + size[0], step : step + size[1]]
     x, y = cv2.split(part)
-    return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT))
+    return np.asarray(cv2.remap(image, x, y, _FLAGS[interpolation], borderMode=_BORDERS[outside]))
 
 
 def _pull(moving: PixelSource, points: Points, downsample: float) -> tuple[Rgb, Mask]:
