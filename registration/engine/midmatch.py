@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from typing import Any
@@ -115,15 +116,19 @@ def agreed(volume: Volume, step: float, jump: float) -> Values:
     total = np.zeros_like(volume.scores)
     if not total.size:
         return total
+    mean, deviation = _usual(volume)
     for axis in (0, 1):
-        lines, sums = np.moveaxis(volume.scores, axis, 0), np.moveaxis(total, axis, 0)
-        usable = np.moveaxis(volume.usable, axis, 0)
+        every = (np.moveaxis(each, axis, 0) for each in (volume.scores, total, mean, deviation))
+        lines, sums, means, deviations = every
         for order in (range(len(lines)), range(len(lines) - 1, -1, -1)):
-            told = np.zeros_like(lines[0])
+            told: Values | np.float32 = np.float32(0)
             for number in order:
-                own = _standardised(lines[number], usable[number])
+                own = _shifts_first(lines[number])
+                own -= means[number]
+                own /= deviations[number]
                 # The block's own scores come with each of the four directions; they count once.
-                sums[number] += np.float32(0.25) * own + told
+                gathered = np.float32(0.25) * own + told
+                sums[number] += np.asarray(cv2.transpose(gathered)).reshape(sums[number].shape)
                 told = _passed_on(own + told, np.float32(step), np.float32(jump))
     return total
 
@@ -157,26 +162,36 @@ def _strongest(flat: Values, apart: float) -> Peaks:
     return Peaks(shifts, best, best - second, inner, np.stack((row, column), axis=-1))
 
 
-def _standardised(scores: Values, usable: Mask) -> Values:
-    """(blocks, side, side): 0 throughout for blocks that are not usable."""
-    mean = scores.mean(axis=(1, 2), keepdims=True)
-    deviation = np.maximum(scores.std(axis=(1, 2), keepdims=True), np.float32(1e-6))
-    found: Values = np.where(usable[:, None, None], (scores - mean) / deviation, np.float32(0))
-    return found
+def _usual(volume: Volume) -> tuple[Values, Values]:
+    """Mean and standard deviation of each block's scores, (rows, cols); infinite where it is not usable."""
+    mean = volume.scores.mean(axis=(2, 3))
+    deviation = np.maximum(volume.scores.std(axis=(2, 3)), np.float32(1e-6))
+    return mean, np.where(volume.usable, deviation, np.float32(np.inf))
+
+
+def _shifts_first(scores: Values) -> Values:
+    """scores : (blocks, side, side). Returns a copy, (side * side, blocks): all blocks at once, shift by shift."""
+    return np.asarray(cv2.transpose(np.ascontiguousarray(scores.reshape(len(scores), -1))))
 
 
 def _passed_on(believed: Values, step: np.float32, jump: np.float32) -> Values:
-    """believed : (blocks, side, side). For each shift the best to come from, less its cost; the best is 0."""
-    best = believed.max(axis=(1, 2), keepdims=True)
-    told = believed.copy()
-    for axis in (1, 2):
+    """believed : (side * side, blocks), which is used up. For each shift the best to come from, less its
+    cost; the best is 0."""
+    side = math.isqrt(len(believed))
+    best = believed.max(axis=0)
+    told = believed.reshape(side, side, -1)
+    for axis in (0, 1):
         along = np.moveaxis(told, axis, 0)
-        for place in range(1, len(along)):
-            np.maximum(along[place], along[place - 1] - step, out=along[place])
-        for place in range(len(along) - 2, -1, -1):
-            np.maximum(along[place], along[place + 1] - step, out=along[place])
-    passed: Values = np.maximum(told, best - jump) - best
-    return passed
+        less = np.empty_like(along[0])
+        for place in range(1, side):
+            np.subtract(along[place - 1], step, out=less)
+            np.maximum(along[place], less, out=along[place])
+        for place in range(side - 2, -1, -1):
+            np.subtract(along[place + 1], step, out=less)
+            np.maximum(along[place], less, out=along[place])
+    np.maximum(believed, best - jump, out=believed)
+    believed -= best
+    return believed
 
 
 def _offset(before: Values, peak: Values, after: Values) -> NDArray[np.float64]:
