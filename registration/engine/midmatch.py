@@ -80,23 +80,21 @@ def score_volume(fixed: Seen, moving: Seen, lattice: Lattice, reach: int) -> Vol
 
     Correlation without taking the mean away (the channels have none), so what is masked takes no part.
     """
-    pad = lattice.tile
-    wide, known = _padded(fixed.channels, pad), _padded(fixed.mask.astype(np.uint8), pad)
-    other, other_known = _padded(moving.channels, pad), _padded(moving.mask.astype(np.uint8), pad)
-    tops, lefts = (lattice.corners(side) + pad for side in fixed.shape)
-    usable = _usable((wide, known, other_known), (tops, lefts), lattice.tile, reach)
+    tile, window = lattice.tile, lattice.tile + 2 * reach
+    tops, lefts = (lattice.corners(side) for side in fixed.shape)
+    usable = _usable(fixed, moving, (tops, lefts), tile, reach)
     side = 2 * reach + 1
     scores = np.full((len(tops), len(lefts), side, side), -1, np.float32)
-    tile, window = lattice.tile, lattice.tile + 2 * reach
 
     def match_row(row: int) -> None:
-        top = tops[row]
-        for column in np.flatnonzero(usable[row]):
-            left = lefts[column]
+        columns = np.flatnonzero(usable[row])
+        if not len(columns):
+            return
+        wide, other = _rows(fixed, tops[row], tile, tile), _rows(moving, tops[row], window, tile)
+        for column in columns:
+            left = lefts[column] + tile
             scores[row, column] = cv2.matchTemplate(
-                other[top : top + window, left : left + window],
-                wide[top : top + tile, left : left + tile],
-                cv2.TM_CCORR_NORMED,
+                other[:, left : left + window], wide[:, left : left + tile], cv2.TM_CCORR_NORMED
             )
         np.nan_to_num(scores[row], copy=False, nan=-1.0, posinf=-1.0, neginf=-1.0)
 
@@ -202,35 +200,37 @@ def _offset(before: Values, peak: Values, after: Values) -> NDArray[np.float64]:
     return np.where(bent, np.clip(offset, -0.5, 0.5), 0.0)
 
 
-def _padded(image: NDArray[Any], pad: int) -> NDArray[Any]:
-    width = ((pad, pad), (pad, pad)) + ((0, 0),) * (image.ndim - 2)
-    return np.ascontiguousarray(np.pad(image, width))
+def _rows(image: Seen, top: int, count: int, pad: int) -> Values:
+    """`count` rows of the channels from `top` on, with `pad` px on both sides: 0 beyond the image."""
+    part = image.channels[max(0, top) : max(0, top + count)]
+    above = min(count, max(0, -top))
+    below = count - above - len(part)
+    return np.asarray(cv2.copyMakeBorder(part, above, below, pad, pad, cv2.BORDER_CONSTANT), np.float32)
 
 
 def _usable(
-    images: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
-    corners: tuple[NDArray[np.intp], NDArray[np.intp]],
-    tile: int,
-    reach: int,
+    fixed: Seen, moving: Seen, corners: tuple[NDArray[np.intp], NDArray[np.intp]], tile: int, reach: int
 ) -> Mask:
-    wide, known, other_known = images
+    other = tuple(corner + reach for corner in corners)
     scene = np.minimum(
-        _tile_means(known, corners, tile), _tile_means(other_known, tuple(c + reach for c in corners), tile)
+        _tile_means(fixed.mask.view(np.uint8), corners, tile),
+        _tile_means(moving.mask.view(np.uint8), other, tile),
     )
-    energy = _tile_means(np.einsum("ijk,ijk->ij", wide, wide), corners, tile)
+    energy = _tile_means(np.einsum("ijk,ijk->ij", fixed.channels, fixed.channels), corners, tile)
     seen = scene >= _SCENE_NEEDED
     usual = float(np.median(energy[seen])) if seen.any() else 0.0
     return np.asarray(seen & (energy > max(_ENERGY_NEEDED * usual, 1e-9)))
 
 
 def _tile_means(image: NDArray[Any], corners: tuple[NDArray[np.intp], ...], tile: int) -> NDArray[np.float64]:
-    """The mean of `image` over the tiles at the corners (tops, lefts): (len(tops), len(lefts))."""
+    """The mean of `image` over the tiles at the corners (tops, lefts): (len(tops), len(lefts)). It is 0 beyond
+    the image.
+    """
     total = cv2.integral(image)
-    tops, lefts = (corner[:, None] if i == 0 else corner[None, :] for i, corner in enumerate(corners))
-    sums = (
-        total[tops + tile, lefts + tile]
-        - total[tops, lefts + tile]
-        - total[tops + tile, lefts]
-        + total[tops, lefts]
+    (top, bottom), (left, right) = (
+        (np.clip(corner, 0, side), np.clip(corner + tile, 0, side))
+        for corner, side in zip(corners, image.shape, strict=True)
     )
+    sums = total[np.ix_(bottom, right)] - total[np.ix_(top, right)]
+    sums += total[np.ix_(top, left)] - total[np.ix_(bottom, left)]
     return np.asarray(sums / tile**2, np.float64)
