@@ -76,11 +76,13 @@ def fill_smoothly(feature: Feature, mask: Mask) -> Feature:
     if mask.all() or not mask.any():
         return feature.astype(np.float32)
     radius = max(3, round(0.04 * max(feature.shape)))
+    near = _smooth(np.where(mask, feature, np.float32(0)), radius)
+    near += 1e-3 * float(feature[mask].mean())
     weight = _smooth(mask.astype(np.float32), radius)
-    known = _smooth(np.where(mask, feature, 0).astype(np.float32), radius)
-    average = float(feature[mask].mean())
-    near = (known + 1e-3 * average) / (weight + 1e-3)
-    return np.where(mask, feature, near).astype(np.float32)
+    weight += 1e-3
+    near /= weight
+    np.copyto(near, feature, where=mask)
+    return near
 
 
 def _smooth(image: Feature, radius: int) -> Feature:

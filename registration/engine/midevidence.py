@@ -96,22 +96,37 @@ class MidEvidence:
         return self.gain_z > -_CLEARLY
 
 
+@dataclass(frozen=True)
+class Free:
+    """What the blocks of one checkerboard's lattice find. usable : (rows, cols) bool."""
+
+    lattice: Lattice
+    peaks: Peaks
+    usable: NDArray[np.bool_]
+
+
+def free_peaks(fixed: Seen, pulled: Seen) -> tuple[Free, Free]:
+    """pulled : the moving image through a field, REACH px wider on each side. Both checkerboards' blocks."""
+    first, second = (_free(fixed, pulled, Lattice(TILE, SQUARE, SQUARE / 2 * (1 + n))) for n in (0, 1))
+    return first, second
+
+
 def held_out(
-    fixed: Seen,
-    pulled: tuple[Seen, Seen],
+    shape: tuple[int, int],
+    before: tuple[Free, Free],
+    after: tuple[Free, Free],
     grid: Grid,
     nodes: Nodes,
     halves: tuple[tuple[Nodes, Nodes], tuple[Nodes, Nodes]],
 ) -> tuple[HeldOut, int, int]:
-    """pulled : the moving image through the start and through the answer, REACH px wider on each side.
+    """shape : of the fixed image. before, after : what is found through the start and through the answer.
     nodes : of the answer. halves : for both checkerboards, without the even squares' matches and without the
     odd ones'. Returns the blocks, and how many were won and lost.
     """
-    parts = []
-    for phase, pair in enumerate(halves):
-        lattice = Lattice(TILE, SQUARE, SQUARE / 2 * (1 + phase))
-        before, after = (_free(fixed, moving, lattice) for moving in pulled)
-        parts.append(_compared(lattice, before, after, grid, nodes, pair, fixed.shape))
+    parts = [
+        _compared(first, second, grid, nodes, pair, shape)
+        for first, second, pair in zip(before, after, halves, strict=True)
+    ]
     blocks = HeldOut(*(np.concatenate(column) for column in zip(*parts, strict=True)))
     hit_before, hit_after = (_near(shift) for shift in (blocks.before, blocks.crossed))
     return blocks, int((hit_after & ~hit_before).sum()), int((hit_before & ~hit_after).sum())
@@ -141,28 +156,22 @@ def _near(shifts: Points) -> NDArray[np.bool_]:
     return near
 
 
-def _free(fixed: Seen, moving: Seen, lattice: Lattice) -> tuple[Peaks, NDArray[np.bool_]]:
+def _free(fixed: Seen, moving: Seen, lattice: Lattice) -> Free:
     volume = score_volume(fixed, moving, lattice, REACH)
-    return strongest(volume.scores, volume.apart), volume.usable
+    return Free(lattice, strongest(volume.scores, volume.apart), volume.usable)
 
 
 def _compared(
-    lattice: Lattice,
-    before: tuple[Peaks, NDArray[np.bool_]],
-    after: tuple[Peaks, NDArray[np.bool_]],
-    grid: Grid,
-    nodes: Nodes,
-    pair: tuple[Nodes, Nodes],
-    shape: tuple[int, int],
+    before: Free, after: Free, grid: Grid, nodes: Nodes, pair: tuple[Nodes, Nodes], shape: tuple[int, int]
 ) -> tuple[Points, ...]:
-    xs, ys = lattice.middles(shape[1]), lattice.middles(shape[0])
-    both = before[1] & after[1]
-    even = checker(xs, ys, round(2 * lattice.first / SQUARE) - 1)
+    xs, ys = (before.lattice.middles(side) for side in reversed(shape))
+    both = before.usable & after.usable
+    even = checker(xs, ys, round(2 * before.lattice.first / SQUARE) - 1)
     here = grid.evaluate(nodes, xs, ys)
     without = np.where(even[..., None], *(grid.evaluate(half, xs, ys) for half in pair))
     centres = np.stack(np.meshgrid(xs, ys), axis=-1)
     return (
         centres[both],
-        (after[0].shifts + here - without)[both],
-        before[0].shifts[both],
+        (after.peaks.shifts + here - without)[both],
+        before.peaks.shifts[both],
     )

@@ -6,7 +6,7 @@ detection of linear symmetry".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -79,12 +79,12 @@ def seen(image: MidImage) -> Seen:
     known = image.mask.astype(np.float32)
     channels = np.empty((*image.shape, 3), np.float32)
 
-    def fill(part: slice, compare: Callable[[Feature, Feature], Sequence[Feature]]) -> None:
-        for number, plane in zip(range(3)[part], compare(image.feature, known), strict=True):
-            np.multiply(plane, known, out=channels[..., number])
+    def fill(first: int, compare: Callable[[Feature, Feature], Iterator[Feature]]) -> None:
+        for channel, plane in enumerate(compare(image.feature, known), first):
+            np.multiply(plane, known, out=channels[..., channel])
 
     with ThreadPoolExecutor(_THREADS) as pool:
-        list(pool.map(fill, (slice(0, 2), slice(2, 3)), (_orientation, _local_contrast)))
+        list(pool.map(fill, (0, 2), (_orientation, _local_contrast)))
     return Seen(channels, image.mask)
 
 
@@ -132,27 +132,50 @@ def averaged(image: Feature, factor: int) -> Feature:
     return np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _orientation(feature: Feature, known: Feature) -> tuple[Feature, Feature]:
-    """cos 2t and sin 2t, by how clear the direction t is, of the gradient."""
+def _orientation(feature: Feature, known: Feature) -> Iterator[Feature]:
+    """cos 2t and sin 2t of the gradient's direction t, by how clear it is. In place: images are large."""
     smooth = _blurred(feature, _GRADIENT)
-    along_x = cv2.Scharr(smooth, cv2.CV_32F, 1, 0, scale=1 / 16)
-    along_y = cv2.Scharr(smooth, cv2.CV_32F, 0, 1, scale=1 / 16)
-    xx, yy = along_x * along_x, along_y * along_y
-    energy = _blurred(_blurred((xx + yy) * known, _TENSOR), _ENERGY)
+    xx, yy = (_slope(smooth, *axis) for axis in ((1, 0), (0, 1)))
+    del smooth
+    double_xy = 2 * xx * yy
+    xx *= xx
+    yy *= yy
+    energy = xx + yy
+    xx -= yy
+    del yy
+    for part in (energy, xx, double_xy):
+        part *= known
+        _blur(part, _TENSOR)
+    _blur(energy, _ENERGY)
     energy += _LITTLE_ENERGY * _mean_over(energy, known) + 1e-12
-    cosine, sine = (_blurred(part * known, _TENSOR) / energy for part in (xx - yy, 2 * along_x * along_y))
-    return cosine, sine
+    for part in (xx, double_xy):
+        part /= energy
+        yield part
 
 
-def _local_contrast(feature: Feature, known: Feature) -> tuple[Feature]:
-    high = feature - _blurred(feature, _CONTRAST)
-    deviation = np.sqrt(_blurred(high * high, _CONTRAST))
+def _local_contrast(feature: Feature, known: Feature) -> Iterator[Feature]:
+    high = _blurred(feature, _CONTRAST)
+    np.subtract(feature, high, out=high)
+    deviation = high * high
+    _blur(deviation, _CONTRAST)
+    np.sqrt(deviation, out=deviation)
     deviation += _LITTLE_CONTRAST * _mean_over(deviation, known) + 1e-6
-    return (_blurred(high / deviation, 0.7),)
+    high /= deviation
+    _blur(high, 0.7)
+    yield high
 
 
 def _mean_over(values: Feature, known: Feature) -> np.float32:
     return np.float32((values * known).sum(dtype=np.float64) / max(float(known.sum()), 1.0))
+
+
+def _slope(image: Feature, dx: int, dy: int) -> Feature:
+    return np.asarray(cv2.Scharr(image, cv2.CV_32F, dx, dy, scale=1 / 16), np.float32)
+
+
+def _blur(image: Feature, sigma: float) -> None:
+    """In place."""
+    cv2.GaussianBlur(image, (0, 0), sigma, dst=image)
 
 
 def _blurred(image: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:

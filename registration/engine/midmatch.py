@@ -162,13 +162,14 @@ def _strongest(flat: Values, apart: float) -> Peaks:
 
 def _usual(volume: Volume) -> tuple[Values, Values]:
     """Mean and standard deviation of each block's scores, (rows, cols); infinite where it is not usable."""
-    mean = volume.scores.mean(axis=(2, 3))
-    deviation = np.maximum(volume.scores.std(axis=(2, 3)), np.float32(1e-6))
-    return mean, np.where(volume.usable, deviation, np.float32(np.inf))
+    mean, deviation = (np.empty(volume.usable.shape, np.float32) for _ in range(2))
+    for row, scores in enumerate(volume.scores):
+        mean[row], deviation[row] = scores.mean(axis=(1, 2)), scores.std(axis=(1, 2))
+    return mean, np.where(volume.usable, np.maximum(deviation, np.float32(1e-6)), np.float32(np.inf))
 
 
 def _shifts_first(scores: Values) -> Values:
-    """scores : (blocks, side, side). Returns a copy, (side * side, blocks): all blocks at once, shift by shift."""
+    """scores : (blocks, side, side). Returns a copy, (side * side, blocks): work on all blocks at once."""
     return np.asarray(cv2.transpose(np.ascontiguousarray(scores.reshape(len(scores), -1))))
 
 
@@ -223,8 +224,8 @@ def _usable(
 
 
 def _tile_means(image: NDArray[Any], corners: tuple[NDArray[np.intp], ...], tile: int) -> NDArray[np.float64]:
-    """The mean of `image` over the tiles at the corners (tops, lefts): (len(tops), len(lefts)). It is 0 beyond
-    the image.
+    """The mean of `image` over the tiles at the corners (tops, lefts): (len(tops), len(lefts)). Beyond the
+    image it is 0.
     """
     total = cv2.integral(image)
     (top, bottom), (left, right) = (

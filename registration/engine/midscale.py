@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from registration.engine.config.midscale import MidPass, MidscaleConfig
 from registration.engine.matrices import Matrix
-from registration.engine.midevidence import REACH, MidEvidence, agreeing, checker, held_out
+from registration.engine.midevidence import REACH, Free, MidEvidence, agreeing, checker, free_peaks, held_out
 from registration.engine.midfeatures import MidImage, Seen, mid_image, pulled, seen
 from registration.engine.midmatch import Lattice, Peaks, Volume, agreed, score_volume, strongest
 from registration.engine.nonrigid import Grid, Matches, Nodes, Pins, fit_field, smallest_jacobian
@@ -53,6 +53,11 @@ class _Task:
         image = pulled(self.moving, self.moving_from_fixed, (self.grid, nodes), self.view.shape, margin)
         return seen(image)
 
+    def volume(self, one: MidPass, moving: Seen) -> Volume:
+        """moving : through the field that the pass starts from, one.reach px wider on each side."""
+        fixed, moving = self.view.averaged(one.reduction), moving.averaged(one.reduction)
+        return score_volume(fixed, moving, Lattice.covering(one.tile, one.stride), one.search)
+
     def fit(self, matches: Matches, start: Nodes, bending: float, robust_px: float) -> Nodes:
         return fit_field(self.grid, matches, start, bending, robust_px, 1, pins=self.pins)
 
@@ -87,22 +92,32 @@ def fit_midscale(
     first = grid.zeros() if start is None else start
     tick(0.0)
     task = _Task(seen(fixed), moving, moving_from_fixed, grid, config, pins)
-    widest = max(REACH, config.passes[0].reach)
-    unmoved = task.through(first, widest)
-    fitted = _pass(task, config.passes[0], first, unmoved.without(widest - config.passes[0].reach))
+    before, volume = _first_look(task, first)
+    fitted = _pass(task, config.passes[0], first, volume)
+    del volume  # as large as both images together
     for number, one in enumerate(config.passes[1:], 1):
         tick(number / (len(config.passes) + 1))
-        fitted = _pass(task, one, fitted.nodes, task.through(fitted.nodes, one.reach))
+        fitted = _pass(task, one, fitted.nodes, task.volume(one, task.through(fitted.nodes, one.reach)))
     tick(len(config.passes) / (len(config.passes) + 1))
-    return MidFit(grid, fitted.nodes, _evidence(task, unmoved.without(widest - REACH), fitted))
+    return MidFit(grid, fitted.nodes, _evidence(task, before, fitted))
 
 
-def _pass(task: _Task, one: MidPass, nodes: Nodes, moving: Seen) -> _Fitted:
-    """The field fitted to this pass's matches, from `nodes`, through which `moving` is seen."""
+def _first_look(task: _Task, start: Nodes) -> tuple[tuple[Free, Free], Volume]:
+    """Through the start: the held-out blocks, and the first pass."""
+    one = task.config.passes[0]
+    widest = max(REACH, one.reach)
+    unmoved = task.through(start, widest)
+    before = free_peaks(task.view, unmoved.without(widest - REACH))
+    return before, task.volume(one, unmoved.without(widest - one.reach))
+
+
+def _pass(task: _Task, one: MidPass, nodes: Nodes, volume: Volume) -> _Fitted:
+    """The field fitted to this pass's matches, from `nodes`, through which they were looked for."""
     config = task.config
-    fixed, moving = task.view.averaged(one.reduction), moving.averaged(one.reduction)
-    volume = score_volume(fixed, moving, Lattice.covering(one.tile, one.stride), one.search)
-    xs, ys = (volume.lattice.middles(side) * one.reduction for side in reversed(fixed.shape))
+    xs, ys = (
+        volume.lattice.middles(-(-side // one.reduction)) * one.reduction
+        for side in reversed(task.view.shape)
+    )
     before = task.grid.evaluate(nodes, xs, ys)
     peaks = strongest(agreed(volume, config.step / one.stride, config.jump), volume.apart)
     weight = _weight(volume, peaks, config.gap)
@@ -133,11 +148,11 @@ def _fitted(task: _Task, matches: Matches, start: Nodes, widest: float) -> _Fitt
     return _Fitted(start, matches, bending)
 
 
-def _evidence(task: _Task, unmoved: Seen, fitted: _Fitted) -> MidEvidence:
-    """unmoved : the moving image through the start."""
-    moved = task.through(fitted.nodes, REACH)
+def _evidence(task: _Task, before: tuple[Free, Free], fitted: _Fitted) -> MidEvidence:
+    """before : the held-out blocks through the start."""
+    after = free_peaks(task.view, task.through(fitted.nodes, REACH))
     halves = (_halves(task, fitted, 0), _halves(task, fitted, 1))
-    blocks, won, lost = held_out(task.view, (unmoved, moved), task.grid, fitted.nodes, halves)
+    blocks, won, lost = held_out(task.view.shape, before, after, task.grid, fitted.nodes, halves)
     return MidEvidence(
         before=agreeing(blocks.before),
         after=agreeing(blocks.crossed),

@@ -92,9 +92,7 @@ def warp_quick(
     flag = cv2.INTER_NEAREST if image.dtype == np.uint8 else cv2.INTER_LINEAR
     flags = flag | cv2.WARP_INVERSE_MAP
     return np.asarray(
-        cv2.warpAffine(
-            image, indexed, (size.width, size.height), flags=flags, borderMode=_BORDERS[outside]
-        )
+        cv2.warpAffine(image, indexed, (size.width, size.height), flags=flags, borderMode=_BORDERS[outside])
     )
 
 
