@@ -6,9 +6,10 @@ detection of linear symmetry".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 
 import cv2
 import numpy as np
@@ -78,13 +79,9 @@ def mid_image(image: Overview) -> MidImage:
 def seen(image: MidImage) -> Seen:
     known = image.mask.astype(np.float32)
     channels = np.empty((*image.shape, 3), np.float32)
-
-    def fill(first: int, compare: Callable[[Feature, Feature], Iterator[Feature]]) -> None:
-        for channel, plane in enumerate(compare(image.feature, known), first):
-            np.multiply(plane, known, out=channels[..., channel])
-
-    with ThreadPoolExecutor(_THREADS) as pool:
-        list(pool.map(fill, (0, 2), (_orientation, _local_contrast)))
+    planes = chain(_orientation(image.feature, known), _local_contrast(image.feature, known))
+    for channel, plane in enumerate(planes):
+        np.multiply(plane, known, out=channels[..., channel])
     return Seen(channels, image.mask)
 
 
