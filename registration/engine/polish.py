@@ -43,19 +43,22 @@ _HELD = 24.0
 #: Where the field would shrink too much the correction is taken back by half around there, so often; then
 #: everywhere.
 _TRIES = 12
+#: For cv2.remap, whose first map holds both x and y.
+_NO_MAP = np.empty(0, np.float32)
 
 
 @dataclass(frozen=True)
 class _Task:
     """Both images at half scale. fixed, known : (rows, cols) float32. moving : (rows + 2 margin, cols + 2
     margin, 4) float32, through the field so far: value, its slopes in x and y, and 1 where it is known.
-    free : (nodes down, nodes across, 1) float32, 0 where the correction is held at none.
+    places : (rows, cols, 2) float32, where each px lies in it, xy, if the correction is none. free : (nodes
+    down, nodes across, 1) float32, 0 where the correction is held at none.
     """
 
     fixed: Plane
     known: Plane
     moving: Plane
-    margin: int
+    places: Plane
     free: Plane
     config: PolishConfig
 
@@ -99,7 +102,9 @@ def _task(
     )
     here, value = (averaged(one.feature, 2) - _MIDDLE for one in (fixed, there))
     slopes = (cv2.Sobel(value, cv2.CV_32F, *axis, ksize=1, scale=0.5) for axis in ((1, 0), (0, 1)))
-    return _Task(here, here_known, np.dstack((value, *slopes, there_known)), margin, free, config)
+    ys, xs = (margin + np.arange(side, dtype=np.float32) for side in here.shape)
+    places = np.stack(np.meshgrid(xs, ys), axis=-1)
+    return _Task(here, here_known, np.dstack((value, *slopes, there_known)), places, free, config)
 
 
 def _free(grid: Grid, shape: tuple[int, int], held: Points | None) -> Plane:
@@ -133,50 +138,76 @@ def _force(task: _Task, correction: Plane) -> Plane:
     """How the windows' correlation grows with the correction: the mean over each node's square."""
     (rows, columns), spacing = task.known.shape, task.config.spacing
     dense = cv2.resize(correction, None, fx=spacing, fy=spacing, interpolation=cv2.INTER_LINEAR)
-    dense = dense[:rows, :columns] + np.float32(task.margin)
-    x = dense[..., 0] + np.arange(columns, dtype=np.float32)
-    y = dense[..., 1] + np.arange(rows, dtype=np.float32)[:, None]
-    there = cv2.remap(task.moving, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    known = task.known * (there[..., 3] > _WHOLLY)
-    gain = correlation_slope(task.fixed, np.ascontiguousarray(there[..., 0]), known, task.config.window)
-    pull = there[..., 1:3] * gain[..., None]
-    below, right = (-side % spacing for side in (rows, columns))
-    padded = cv2.copyMakeBorder(pull, 0, below, 0, right, cv2.BORDER_CONSTANT)
-    return np.asarray(cv2.resize(padded, correction.shape[1::-1], interpolation=cv2.INTER_AREA), np.float32)
+    places = dense[:rows, :columns] + task.places
+    there = cv2.remap(task.moving, places, _NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    value, *slopes, known = (np.asarray(plane, np.float32) for plane in cv2.split(there))
+    gain = correlation_slope(task.fixed, value, task.known * (known > _WHOLLY), task.config.window)
+    force = np.empty_like(correction)
+    for axis, pull in enumerate(slopes):
+        pull *= gain
+        force[..., axis] = _square_means(pull, spacing)
+    return force
+
+
+def _square_means(values: Plane, side: int) -> Plane:
+    """The mean over each square of `side` px; 0 beyond the image."""
+    below, right = (-length % side for length in values.shape)
+    padded = cv2.copyMakeBorder(values, 0, below, 0, right, cv2.BORDER_CONSTANT)
+    size = (padded.shape[1] // side, padded.shape[0] // side)
+    return np.asarray(cv2.resize(padded, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def correlation_slope(fixed: Plane, moving: Plane, known: Plane, radius: int) -> Plane:
     """By how much the sum of all windows' correlations grows with each px of `moving`; 0 where not known.
     Windows count by how much structure they hold, which is taken as given: of two equal images it is 0.
 
-    All (rows, cols) float32; known : 0 or 1. radius : of the windows, px.
+    All (rows, cols) float32; known : 0 or 1. radius : of the windows, px. In place where it can be: this is
+    most of what a polish takes.
     """
 
     def box(values: Plane) -> Plane:
         side = 2 * radius + 1
         return np.asarray(cv2.boxFilter(values, -1, (side, side), borderType=cv2.BORDER_CONSTANT))
 
+    def shared(one: Plane, other: Plane, means: tuple[Plane, Plane]) -> Plane:
+        found = box(one * other)
+        found *= per
+        found -= means[0] * means[1]
+        return found
+
     share = box(known)
     counts = share > _KNOWN_NEEDED
     if not counts.any():
         return np.zeros_like(fixed)
-    per = np.where(counts, 1 / np.maximum(share, np.float32(1e-6)), np.float32(0))
+    per = np.divide(counts, np.maximum(share, np.float32(1e-6)), dtype=np.float32)
     here, there = fixed * known, moving * known
-    mean_here, mean_there = box(here) * per, box(there) * per
-    spread_here = np.maximum(box(here * here) * per - mean_here * mean_here, np.float32(1e-9))
-    spread_there = np.maximum(box(there * there) * per - mean_there * mean_there, np.float32(1e-9))
-    weight = per * _structure(spread_here, counts) * _structure(spread_there, counts)
-    steep = weight / np.sqrt(spread_here * spread_there)
-    shrink = (box(here * there) * per - mean_here * mean_there) * steep / spread_there
-    slope = here * box(steep) - box(steep * mean_here) - there * box(shrink) + box(shrink * mean_there)
-    return np.asarray(known * slope, np.float32)
+    mean_here, mean_there = box(here), box(there)
+    mean_here *= per
+    mean_there *= per
+    spread_here = np.maximum(shared(here, here, (mean_here, mean_here)), np.float32(1e-9))
+    spread_there = np.maximum(shared(there, there, (mean_there, mean_there)), np.float32(1e-9))
+    shrink = shared(here, there, (mean_here, mean_there))
+    steep = per * _structure(spread_here, counts)
+    steep *= _structure(spread_there, counts)
+    spread_here *= spread_there
+    steep /= np.sqrt(spread_here, out=spread_here)
+    shrink *= steep
+    shrink /= spread_there
+    mean_here *= steep
+    mean_there *= shrink
+    here *= box(steep)
+    there *= box(shrink)
+    here -= box(mean_here)
+    here -= there
+    here += box(mean_there)
+    here *= known
+    return here
 
 
 def _structure(variance: Plane, counts: NDArray[np.bool_]) -> Plane:
     """What a window counts, 0 to 1: hardly where it is flat."""
-    return np.asarray(
-        variance / (variance + _LITTLE_VARIANCE * variance[counts].mean(dtype=np.float64)), np.float32
-    )
+    usual = cv2.mean(variance, counts.view(np.uint8))[0]
+    return np.asarray(variance / (variance + np.float32(_LITTLE_VARIANCE * usual)), np.float32)
 
 
 def _stretch_slope(correction: Plane, config: PolishConfig) -> Plane:
