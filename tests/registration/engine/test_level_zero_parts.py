@@ -6,7 +6,8 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 
 from registration.engine.costvolume import Rows, match_cells
-from registration.engine.matrices import turn
+from registration.engine.matrices import apply, shift, turn
+from registration.engine.midfeatures import MidImage, pulled
 from registration.engine.nonrigid import Grid, Matches, Pins, fit_field, smallest_jacobian
 from registration.engine.resample import lattice, sample, sample_lattice
 from registration.engine.stains import Channel
@@ -53,6 +54,25 @@ def test_a_lattice_map_into_an_image_that_opencv_takes_no_longer(left: int) -> N
     found = sample_lattice(image, points + np.array((left, 0)), STEP, (40, 500))
     inner = sample_lattice(part, points, STEP, (40, 500))
     np.testing.assert_array_equal(found[:, 1:], inner[:, 1:])
+
+
+@pytest.mark.parametrize("margin", [0, 5, 32])
+def test_an_image_pulled_through_a_field_is_that_of_the_full_map(margin: int) -> None:
+    """In strips of the field's squares, whether or not the margin is made of whole ones."""
+    image, shape, grid = _texture(700).astype(np.float32), (300, 410), Grid.over(410, 300, STEP)
+    noise = np.random.default_rng(1).normal(0, 60, grid.zeros().shape)
+    nodes = np.asarray(cv2.GaussianBlur(noise, (0, 0), 3.0), np.float64)
+    matrix = shift(170, -40) @ turn(31)
+    mask = np.indices(image.shape).sum(axis=0) % 400 < 300
+    xs, ys = (np.arange(0.5 - margin, side + margin, dtype=np.float64) for side in reversed(shape))
+    full = grid.evaluate(nodes, xs, ys) + np.stack(np.meshgrid(xs, ys), axis=-1)
+    full = apply(matrix, full.reshape(-1, 2)).reshape(full.shape)
+    values, valid = sample(image, full)
+    known = valid & (sample(mask.astype(np.uint8), full, "nearest", fill=0)[0] > 0)
+    found = pulled(MidImage(image, mask), matrix, (grid, nodes), shape, margin)
+    assert 0.3 < known.mean() < 0.9
+    assert (found.mask != known).mean() <= 1e-3
+    assert np.abs(found.feature - values)[known & found.mask].max() <= 3  # OpenCV's 1/32 px
 
 
 def _rows(image: Channel) -> Rows:

@@ -34,6 +34,7 @@ from registration.engine.robust import fit
 from registration.engine.slidefit import fit_slides
 from registration.engine.stages import Stages
 from registration.engine.synthetic import ArraySource
+from registration.engine.tissue import constant_filling
 
 LIMITS = (0.7, 1.4)
 LAYOUT = Layout(tile=48, search=16, stride=24)
@@ -181,6 +182,15 @@ def test_filling_is_no_scene_even_noisy_unless_it_may_be_glass(value: int) -> No
     assert not _overview(rgb).mask[:, :97].any()
     assert _overview(rgb).mask[:, 110:].mean() > 0.9
     assert bool(_overview(noisy).mask[:, 5:95].mean() > 0.5) is (value == 243)
+
+
+def test_noisy_filling_is_found_strip_by_strip_as_in_one_piece() -> None:
+    rng = np.random.default_rng(5)
+    rgb = (180 + rng.normal(0, 1.5, (700, 90, 3))).astype(np.uint8)
+    rgb[200:540, 20:60] = rng.integers(190, 256, (340, 40, 3))
+    found = constant_filling(rgb)
+    assert found.mean() > 0.5
+    np.testing.assert_array_equal(found, constant_filling(rgb.swapaxes(0, 1).copy()).T)
 
 
 # masked correlation
