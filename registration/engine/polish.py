@@ -13,6 +13,7 @@ summed over all windows that hold y, these are box averages again. Adam: Kingma 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 
 import cv2
 import numpy as np
@@ -25,6 +26,9 @@ from registration.engine.midfeatures import MidImage, averaged, pulled
 from registration.engine.nonrigid import RIM, Grid, Nodes, jacobians
 
 Plane = NDArray[np.float32]
+
+#: No places are held.
+NOWHERE: Points = np.zeros((0, 2))
 
 #: A window counts from this share of known px on.
 _KNOWN_NEEDED = 0.3
@@ -40,9 +44,12 @@ _MEMORY, _LONG_MEMORY = 0.9, 0.999
 _LITTLE_SLOPE = np.float32(3e-3)
 #: Nodes around a place that a person has given stay, px of the images.
 _HELD = 24.0
-#: Where the field would shrink too much the correction is taken back by half around there, so often; then
-#: everywhere.
-_TRIES = 12
+#: Where the field would shrink too much the correction is taken back so many nodes around, at first.
+_AROUND = 4
+#: Determinants that differ by less are the same.
+_SAME = 1e-6
+#: Held places are put back one after the other, so often: near ones move each other a little.
+_ROUNDS = 4
 #: For cv2.remap, whose first map holds both x and y.
 _NO_MAP = np.empty(0, np.float32)
 
@@ -69,7 +76,7 @@ def polished(
     moving_from_fixed: Matrix,
     field: tuple[Grid, Nodes],
     config: MidscaleConfig,
-    held: Points | None = None,
+    held: Points = NOWHERE,
 ) -> tuple[Grid, Nodes]:
     """A finer grid and the field on it, px of the fixed image, to be applied before moving_from_fixed.
 
@@ -84,7 +91,7 @@ def polished(
         (RIM, nodes - RIM - side) for nodes, side in zip((grid.rows, grid.columns), inner.shape, strict=False)
     )
     correction = np.pad(inner, (*rest, (0, 0)), "edge")
-    return grid, _unfolded(grid, field, correction, config.smallest_jacobian)
+    return grid, unfolded(grid, field, correction, config.smallest_jacobian, held)
 
 
 def _task(
@@ -107,13 +114,12 @@ def _task(
     return _Task(here, here_known, np.dstack((value, *slopes, there_known)), places, free, config)
 
 
-def _free(grid: Grid, shape: tuple[int, int], held: Points | None) -> Plane:
+def _free(grid: Grid, shape: tuple[int, int], held: Points) -> Plane:
     down, across = (-(-side // grid.spacing) for side in shape)
     free = np.ones((grid.rows, grid.columns, 1), np.float32)
-    if held is not None and len(held):
-        for place in held:
-            near = np.linalg.norm(grid.node_points() - place, axis=1) <= _HELD
-            free[near.reshape(free.shape)] = 0
+    for place in held:
+        near = np.linalg.norm(grid.node_points() - place, axis=1) <= _HELD
+        free[near.reshape(free.shape)] = 0
     return free[RIM : RIM + down, RIM : RIM + across]
 
 
@@ -221,19 +227,40 @@ def _stretch_slope(correction: Plane, config: PolishConfig) -> Plane:
     return slope
 
 
-def _unfolded(grid: Grid, field: tuple[Grid, Nodes], correction: Nodes, smallest: float) -> Nodes:
-    """The field with the correction before it, less of that where squares would shrink too much."""
-    for _ in range(_TRIES):
-        nodes = _before(grid, field, correction)
-        shrunk = jacobians(grid, nodes) <= smallest
+def unfolded(
+    grid: Grid, field: tuple[Grid, Nodes], correction: Nodes, smallest: float, held: Points = NOWHERE
+) -> Nodes:
+    """The field on `grid` with the correction, (rows, columns, 2) px of it, before it; less of that around
+    squares that would shrink to `smallest`, or further than they do by the field alone: half, again and
+    again, in a surrounding that grows by a node each time. So it ends, and what is far away stays.
+    """
+    own = jacobians(grid, _before(grid, field, np.zeros_like(correction), held))
+    allowed = np.minimum(smallest, own - _SAME)
+    for reach in count(_AROUND):
+        nodes = _before(grid, field, correction, held)
+        shrunk = jacobians(grid, nodes) <= allowed
         if not shrunk.any():
-            return nodes
-        near = cv2.dilate(np.pad(shrunk.astype(np.float64), ((0, 1), (0, 1))), np.ones((9, 9)))
+            break
+        side = 2 * min(reach, max(shrunk.shape)) + 1
+        near = cv2.dilate(np.pad(shrunk.astype(np.float64), ((0, 1), (0, 1))), np.ones((side, side)))
         correction = correction * (1 - 0.5 * cv2.GaussianBlur(near, (0, 0), 2.0)[..., None])
-    return _before(grid, field, np.zeros_like(correction))
+    return nodes
 
 
-def _before(grid: Grid, field: tuple[Grid, Nodes], correction: Nodes) -> Nodes:
+def _before(grid: Grid, field: tuple[Grid, Nodes], correction: Nodes, held: Points) -> Nodes:
     points = grid.node_points()
     moved = correction.reshape(-1, 2)
-    return (moved + field[0].evaluate_at(field[1], points + moved)).reshape(correction.shape)
+    nodes = (moved + field[0].evaluate_at(field[1], points + moved)).reshape(correction.shape)
+    return _put_back(grid, field, nodes, held)
+
+
+def _put_back(grid: Grid, field: tuple[Grid, Nodes], nodes: Nodes, held: Points) -> Nodes:
+    """Nodes around `held` moved so that it stays: between nodes that lie elsewhere a field is another."""
+    last = (grid.columns - 2, grid.rows - 2)
+    corners = np.clip(np.floor((held - grid.first) / grid.spacing), 0, last).astype(np.intp)
+    wanted = field[0].evaluate_at(field[1], held)
+    for _ in range(_ROUNDS):
+        for place, there, (column, row) in zip(held, wanted, corners, strict=True):
+            square = nodes[row : row + 2, column : column + 2]
+            square += there - grid.evaluate_at(nodes, place[None])[0]
+    return nodes

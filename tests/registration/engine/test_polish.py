@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,11 @@ from registration.engine.features import read_overview
 from registration.engine.geometry import Points
 from registration.engine.midfeatures import MidImage, mid_image
 from registration.engine.nonrigid import Grid, Nodes, smallest_jacobian
-from registration.engine.polish import correlation_slope, polished
+from registration.engine.polish import correlation_slope, polished, unfolded
 from registration.engine.source import PixelSource
 from registration.engine.synthetic import ArraySource
 from registration.engine.synthetic.looks import BROWN
 from registration.engine.synthetic.warped import WarpedSource, frame_of, smooth_field
-
-pytestmark = pytest.mark.data
 
 Values = NDArray[np.float64]
 
@@ -35,6 +34,7 @@ def lung(data_dir: Path) -> ArraySource:
     return ArraySource(_image(data_dir, "He")[200:440, 250:550])
 
 
+@pytest.mark.data
 @pytest.mark.parametrize("seed", [11, 12])
 def test_a_known_warp_across_stains_is_recovered(lung: ArraySource, seed: int) -> None:
     truth = smooth_field(frame_of(lung, "fixed"), seed=seed, largest=7.0, bend=150.0)
@@ -48,11 +48,13 @@ def test_a_known_warp_across_stains_is_recovered(lung: ArraySource, seed: int) -
     assert smallest_jacobian(grid, nodes) > CONFIG.smallest_jacobian
 
 
+@pytest.mark.data
 def test_the_same_image_stays_where_it_is(lung: ArraySource) -> None:
     _, nodes = _polished(_view(lung), _view(lung))
     assert np.abs(nodes).max() <= 0.05
 
 
+@pytest.mark.data
 def test_what_is_masked_pulls_at_nothing(lung: ArraySource) -> None:
     view = _view(lung)
     spoilt, mask = view.feature.copy(), view.mask.copy()
@@ -66,6 +68,7 @@ def test_what_is_masked_pulls_at_nothing(lung: ArraySource) -> None:
     assert not empty.any()
 
 
+@pytest.mark.data
 def test_other_tissue_moves_no_further_than_allowed_and_does_not_fold(
     lung: ArraySource, data_dir: Path
 ) -> None:
@@ -76,15 +79,46 @@ def test_other_tissue_moves_no_further_than_allowed_and_does_not_fold(
     assert 1 <= np.hypot(*np.moveaxis(nodes, -1, 0)).max() <= CONFIG.polish.furthest + 1e-3
 
 
+def test_a_correction_that_folds_is_taken_back_there_and_nowhere_else() -> None:
+    field = _field((320, 480))
+    torn = Bump((120.0, 160.0), 24.0, wide=10.0)
+    far = Bump((400.0, 100.0), 2.0, wide=24.0)
+    grid = Grid.over(480, 320, 8)
+    assert smallest_jacobian(grid, torn.on(grid)) < 0
+    nodes = unfolded(grid, field, torn.on(grid) + far.on(grid), CONFIG.smallest_jacobian)
+    assert smallest_jacobian(grid, nodes) > CONFIG.smallest_jacobian
+    away = np.linalg.norm(grid.node_points() - torn.place, axis=1).reshape(nodes.shape[:2]) > 160
+    assert np.array_equal(nodes[away], far.on(grid)[away])
+    kept = grid.evaluate_at(nodes, np.array([torn.place]))[0, 0]
+    assert 2 <= kept <= 20
+
+
+def test_where_the_field_itself_folds_nothing_is_added_and_elsewhere_it_is() -> None:
+    coarse, _ = _field((320, 480))
+    grid = Grid.over(480, 320, 8)
+    folded, far = Bump((120.0, 160.0), 40.0, wide=12.0), Bump((400.0, 100.0), 2.0, wide=24.0)
+    field = (coarse, folded.on(coarse))
+    own = unfolded(grid, field, grid.zeros(), CONFIG.smallest_jacobian)
+    assert smallest_jacobian(grid, own) < 0
+    added = Bump((124.0, 164.0), 3.0, wide=12.0).on(grid) + far.on(grid)
+    nodes = unfolded(grid, field, added, CONFIG.smallest_jacobian)
+    assert smallest_jacobian(grid, nodes) >= smallest_jacobian(grid, own) - 1e-5
+    far_off = np.array([far.place])
+    assert grid.evaluate_at(nodes, far_off)[0, 0] == pytest.approx(2, abs=0.1)
+
+
+@pytest.mark.data
 def test_held_places_stay_and_the_same_bytes_come_twice(lung: ArraySource) -> None:
     moved = MidImage(np.roll(_view(lung).feature, 3, axis=1), _view(lung).mask)
     held = np.array([(151.0, 120.0)])
     runs = []
     threads = cv2.getNumThreads()
-    for count in (1, 2):
-        cv2.setNumThreads(count)
-        runs.append(polished(_view(lung), moved, SAME, _start(lung), CONFIG, held))
-    cv2.setNumThreads(threads)
+    try:
+        for count in (1, 2):
+            cv2.setNumThreads(count)
+            runs.append(polished(_view(lung), moved, SAME, _start(lung), CONFIG, held))
+    finally:
+        cv2.setNumThreads(threads)
     (grid, nodes), (_, again) = runs
     assert np.array_equal(nodes, again)
     assert np.abs(grid.evaluate_at(nodes, held)).max() <= 1e-6
@@ -117,6 +151,20 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(EngineError, match="polish") as raised:
         PolishConfig(**wrong)
     assert raised.value.code == "bad_config"
+
+
+@dataclass(frozen=True)
+class Bump:
+    """A displacement in x by `most` px at `place`, falling off as a Gaussian."""
+
+    place: tuple[float, float]
+    most: float
+    wide: float
+
+    def on(self, grid: Grid) -> Nodes:
+        apart = np.linalg.norm(grid.node_points() - self.place, axis=1).reshape(grid.rows, grid.columns)
+        size = self.most * np.exp(-((apart / self.wide) ** 2) / 2)
+        return np.stack((np.where(size < 1e-6, 0, size), np.zeros_like(size)), axis=-1)
 
 
 def _correlations(
