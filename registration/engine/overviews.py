@@ -46,19 +46,17 @@ class Thumb:
     full_from_thumb: Matrix
 
 
-def downsamples(
-    fixed: PixelSource, moving: PixelSource, side: int, closer: float = 1.0
-) -> tuple[float, float]:
+def downsamples(fixed: PixelSource, moving: PixelSource, side: int, zoom: float = 1.0) -> tuple[float, float]:
     """Level-0 px per overview px of each slide: the same um, about `side` px (square root of the area).
 
-    closer : how many times finer than that, within the bounds. The geometric mean of the two areas sets the
+    zoom : how many times finer than that, within the bounds. The geometric mean of the two areas sets the
     scale; _LARGEST, _LONGEST and _ENLARGED bound it. Where um/px is unknown the px of both count as equal.
     """
     lengths = [math.sqrt(s.width * s.height) * mean_um(s) for s in (fixed, moving)]
     longest = max(max(s.width, s.height) * mean_um(s) for s in (fixed, moving))
     finest = min(mean_um(fixed), mean_um(moving)) / _ENLARGED
     um = max(
-        math.sqrt(lengths[0] * lengths[1]) / (closer * side),
+        math.sqrt(lengths[0] * lengths[1]) / (zoom * side),
         max(lengths) / (_LARGEST * side),
         longest / (_LONGEST * side),
         finest,
