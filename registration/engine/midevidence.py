@@ -8,7 +8,7 @@ peaks lie.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,15 +44,33 @@ class HeldOut:
     """One entry per held-out block; all in px of the images compared.
 
     centres : (N, 2). crossed : (N, 2), from a field fitted without the matches around the block to its free
-    peak. before : (N, 2), from the start to the free peak found from there.
+    peak. before : (N, 2), from the start to the free peak found from there. lead, lead_before : (N,), of
+    these two peaks over the next best: right ones tend to have more.
     """
 
     centres: Points
     crossed: Points
     before: Points
+    lead: NDArray[np.float64]
+    lead_before: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.centres)
+
+    def contradict(self, added: Points) -> bool:
+        """Whether the field moved on by `added`, (N, 2) at the centres, is clearly further from the free
+        peaks (sign test over those that it or the field so far predicts).
+        """
+        so_far, moved = np.hypot(*self.crossed.T), np.hypot(*(self.crossed - added).T)
+        predicted = np.minimum(so_far, moved) <= TOLERANCE
+        signs = np.sign(so_far - moved)[predicted]
+        return bool(signs.sum() <= -_CLEARLY * math.sqrt(max(1.0, np.abs(signs).sum())))
+
+    def at_worst(self, added: Points) -> HeldOut:
+        """With the field, or the field moved on by `added`, whichever is further from each free peak."""
+        moved = self.crossed - added
+        further = np.hypot(*moved.T) > np.hypot(*self.crossed.T)
+        return replace(self, crossed=np.where(further[:, None], moved, self.crossed))
 
 
 @dataclass(frozen=True)
@@ -132,6 +150,16 @@ def held_out(
     return blocks, int((hit_after & ~hit_before).sum()), int((hit_before & ~hit_after).sum())
 
 
+def unfitted(fixed: Seen, moving: Seen) -> tuple[Points, NDArray[np.float64]]:
+    """moving : through a map, REACH px wider on each side. Returns from it to the blocks' free peaks, (N, 2),
+    and the peaks' leads, (N,).
+    """
+    found = free_peaks(fixed, moving)
+    shifts = np.concatenate([each.peaks.shifts[each.usable] for each in found])
+    lead = np.concatenate([each.peaks.gap[each.usable] for each in found])
+    return shifts, lead.astype(np.float64)
+
+
 def agreeing(shifts: Points) -> Share:
     """shifts : (N, 2), from the prediction to the free peaks."""
     count = len(shifts)
@@ -163,7 +191,7 @@ def _free(fixed: Seen, moving: Seen, lattice: Lattice) -> Free:
 
 def _compared(
     before: Free, after: Free, grid: Grid, nodes: Nodes, pair: tuple[Nodes, Nodes], shape: tuple[int, int]
-) -> tuple[Points, ...]:
+) -> tuple[NDArray[np.float64], ...]:
     xs, ys = (before.lattice.middles(side) for side in reversed(shape))
     both = before.usable & after.usable
     even = checker(xs, ys, round(2 * before.lattice.first / SQUARE) - 1)
@@ -174,4 +202,6 @@ def _compared(
         centres[both],
         (after.peaks.shifts + here - without)[both],
         before.peaks.shifts[both],
+        after.peaks.gap[both].astype(np.float64),
+        before.peaks.gap[both].astype(np.float64),
     )

@@ -8,11 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registration.engine.affine import MARKED_WITHIN
+from registration.engine.blockmatch import pull
 from registration.engine.config import RegistrationConfig
 from registration.engine.constraints import Landmarks
+from registration.engine.geometry import Points, Size
 from registration.engine.localstart import similarity_over
-from registration.engine.midevidence import TOLERANCE
-from registration.engine.midscale import MidFit, fit_midscale, mid_image
+from registration.engine.matrices import between_scales
+from registration.engine.midevidence import REACH, unfitted
+from registration.engine.midfeatures import MidImage, mid_image, seen
+from registration.engine.midscale import MidFit, fit_midscale
 from registration.engine.nonrigid import Pins, smallest_jacobian
 from registration.engine.polish import polished
 from registration.engine.quality import SlideEvidence, spread
@@ -23,11 +27,16 @@ from registration.engine.slidefit import SlideFit
 from registration.engine.stages import Stages, Tick
 from registration.engine.transforms import AffineTransform, DisplacementField, Transform
 
+#: A field that only landmarks ask for must leave them at this share of the affine's distance at most.
+_CLOSER = 0.8
+#: What a peak counts for at least, so that some number comes out where none leads.
+_LITTLE_LEAD = 1e-6
+
 
 @dataclass(frozen=True)
 class SlideAlignment:
-    """transform : the affine, or affine @ field. mid : None where it was not tried. error_px : of held-out
-    matches that agree, fixed level-0 px. landmarks : those that the images do not contradict.
+    """transform : the affine, or affine @ field. mid : None where it was not tried. error_px : of `transform`
+    at held-out matches, fixed level-0 px. landmarks : those that the images do not contradict.
     """
 
     transform: Transform
@@ -44,13 +53,13 @@ class SlideAlignment:
 
 def with_field(fit: SlideFit, verdict: Verdict, config: RegistrationConfig, stages: Stages) -> SlideAlignment:
     """The affine alone where the slides are refused, or where blocks that no fit has used don't ask for the
-    field. A field that they do not ask for, and do not contradict, is used where it brings landmarks closer.
-    They do not say whether the slides belong together: the affine's evidence does. For a method that keeps
-    angles, the similarity nearest to the affine.
+    field. A field that they do not ask for, and do not contradict, is used where it brings landmarks clearly
+    closer. They do not say whether the slides belong together: the affine's evidence does. For a method that
+    keeps angles, the similarity nearest to the affine.
     """
     if config.model == "similarity":
         rigid = similarity_over(fit.affine, fit.affine.fixed.size.box, fit.affine.matrix)
-        return SlideAlignment(rigid, fit.evidence, verdict, fit.error_px, fit.landmarks)
+        return SlideAlignment(rigid, fit.evidence, verdict, _rigid_error(fit, rigid), fit.landmarks)
     plain = SlideAlignment(fit.affine, fit.evidence, verdict, fit.error_px, fit.landmarks)
     if verdict.level is Level.REFUSED:
         return plain
@@ -66,10 +75,14 @@ def with_field(fit: SlideFit, verdict: Verdict, config: RegistrationConfig, stag
     show_midscale(stages.recorder, fit, mid)
     pins = _pins(fit)
     wanted = mid.evidence.not_worse and _closer(mid, pins)
+    blocks = mid.evidence.blocks
     if not (mid.evidence.worth_using or wanted):
-        return replace(plain, mid=mid)
+        return replace(
+            plain, mid=mid, error_px=_error(fit, blocks.before, blocks.lead_before) or fit.error_px
+        )
     transform = fit.affine @ as_field(fit, mid)
-    return SlideAlignment(transform, fit.evidence, verdict, _error(fit, mid), fit.landmarks, mid)
+    error = _error(fit, blocks.crossed, blocks.lead)
+    return SlideAlignment(transform, fit.evidence, verdict, error, fit.landmarks, mid)
 
 
 def as_field(fit: SlideFit, mid: MidFit) -> DisplacementField:
@@ -104,12 +117,20 @@ def _fitted(fit: SlideFit, config: RegistrationConfig, pins: Pins | None, tick: 
 
 
 def _polished(fit: SlideFit, mid: MidFit, config: RegistrationConfig) -> MidFit:
-    """The evidence stays the blocks': the polish has seen all pixels, so none is left to judge it."""
+    """Unpolished where the held-out blocks clearly disagree. The polish has seen their pixels: they can speak
+    against it and not for it, so each is as far off as with the polish or without, whichever is more.
+    """
     fixed, moving = (mid_image(each) for each in fit.overviews)
     grid, nodes = polished(
         fixed, moving, fit.matrix, (mid.grid, mid.nodes), config.midscale, _pins(fit).points
     )
-    evidence = replace(mid.evidence, smallest_jacobian=smallest_jacobian(grid, nodes))
+    blocks = mid.evidence.blocks
+    added = grid.evaluate_at(nodes, blocks.centres) - mid.grid.evaluate_at(mid.nodes, blocks.centres)
+    if blocks.contradict(added):
+        return mid
+    evidence = replace(
+        mid.evidence, blocks=blocks.at_worst(added), smallest_jacobian=smallest_jacobian(grid, nodes)
+    )
     return replace(mid, grid=grid, nodes=nodes, evidence=evidence)
 
 
@@ -126,11 +147,21 @@ def _apart(mid: MidFit, pins: Pins) -> NDArray[np.float64]:
 
 
 def _closer(mid: MidFit, pins: Pins) -> bool:
-    """Whether the field brings the pins closer than the affine alone; not without pins."""
+    """Whether the field brings the pins clearly closer than the affine alone; not without pins."""
     without = np.linalg.norm(pins.target, axis=1)
-    return bool(len(pins)) and bool(np.median(_apart(mid, pins)) < np.median(without))
+    return bool(len(pins)) and bool(np.median(_apart(mid, pins)) <= _CLOSER * np.median(without))
 
 
-def _error(fit: SlideFit, mid: MidFit) -> Spread | None:
-    distances = np.hypot(*mid.evidence.blocks.crossed.T)
-    return spread(distances[distances <= TOLERANCE] * fit.overviews[0].downsample)
+def _rigid_error(fit: SlideFit, rigid: AffineTransform) -> Spread | None:
+    fixed, moving = fit.overviews
+    matrix = between_scales(rigid.matrix, 1 / fixed.downsample, 1 / moving.downsample)
+    there = MidImage(*pull(moving, matrix, Size(*reversed(fixed.shape)), REACH))
+    return _error(fit, *unfitted(seen(mid_image(fixed)), seen(there)))
+
+
+def _error(fit: SlideFit, shifts: Points, lead: NDArray[np.float64]) -> Spread | None:
+    """shifts : (N, 2), from a prediction to free peaks, px of the overview; none is left out as too far, for
+    some places are. A peak counts by its lead, (N,): false ones hardly stand out.
+    """
+    distances = np.hypot(*shifts.T) * fit.overviews[0].downsample
+    return spread(distances, np.maximum(lead, _LITTLE_LEAD))

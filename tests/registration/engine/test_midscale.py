@@ -1,4 +1,4 @@
-"""The mid-scale field: known warps, evidence that tells right from wrong, and real consecutive sections."""
+"""The mid-scale field: known warps, and evidence that tells right from wrong."""
 
 from __future__ import annotations
 
@@ -11,23 +11,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from registration.engine.config import preset
 from registration.engine.config.midscale import MidPass, MidscaleConfig
 from registration.engine.errors import EngineError
 from registration.engine.features import read_overview
-from registration.engine.geometry import Points, Size
-from registration.engine.matrices import Matrix, apply, shift, turn
+from registration.engine.geometry import Points
 from registration.engine.midscale import MidFit, MidImage, fit_midscale, mid_image
 from registration.engine.nonrigid import Pins
-from registration.engine.resample import warp_array
-from registration.engine.slidefit import fit_slides
 from registration.engine.source import PixelSource
-from registration.engine.stages import Stages
 from registration.engine.synthetic import ArraySource
 from registration.engine.synthetic.looks import BROWN, Look
 from registration.engine.synthetic.warped import WarpedSource, frame_of, smooth_field
 from registration.engine.transforms import AffineTransform, Transform
-from tests.registration.engine.tables import table
 
 pytestmark = pytest.mark.data
 
@@ -137,43 +131,6 @@ def test_progress_can_stop_it(lung: ArraySource) -> None:
         fit_midscale(_view(lung), _view(lung), SAME, CONFIG, tick=stop)
 
 
-def test_consecutive_sections_come_nearer_than_by_the_affine_alone(data_dir: Path) -> None:
-    """The last one turned and mirrored."""
-    errors = [
-        _landmark_errors(data_dir, "He", "Ki67"),
-        _landmark_errors(data_dir, "proSPC", "Ki67", degrees=127.0),
-    ]
-    assert np.mean([np.median(after) for _, after in errors]) <= 0.0060
-    for before, after in errors:
-        assert np.median(after) <= 0.95 * np.median(before)
-
-
-def _landmark_errors(
-    data_dir: Path, fixed: str, moving: str, degrees: float | None = None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """rTRE with the affine alone, and with the field. degrees : turn and mirror the moving one."""
-    pictures = [_image(data_dir, name) for name in (fixed, moving)]
-    marks = [table(data_dir / LUNG / f"{name}.csv") for name in (fixed, moving)]
-    diagonal = np.hypot(*pictures[1].shape[:2])
-    if degrees is not None:
-        matrix, pictures[1] = _turned(pictures[1], degrees)
-        marks[1] = apply(matrix, marks[1])
-    sources = [ArraySource(picture) for picture in pictures]
-    start = fit_slides(sources[0], sources[1], preset("accurate"), Stages(lambda name, percent: None))
-    scale = np.sqrt(np.prod(pictures[0].shape[:2]) / 860**2)
-    views = [mid_image(read_overview(source, scale)) for source in sources]
-    back = np.diag((1 / scale, 1 / scale, 1.0))
-    affine = back @ start.affine.matrix @ np.linalg.inv(back)
-    fit = fit_midscale(views[0], views[1], affine, CONFIG)
-    assert fit.evidence.smallest_jacobian > 0
-    points = marks[0] / scale
-    both = (points, points + fit.grid.evaluate_at(fit.nodes, points))
-    before, after = (
-        np.linalg.norm(apply(affine, each) * scale - marks[1], axis=1) / diagonal for each in both
-    )
-    return before, after
-
-
 def _view(source: PixelSource) -> MidImage:
     return mid_image(read_overview(source, 1.0))
 
@@ -188,13 +145,3 @@ def _image(data_dir: Path, name: str) -> NDArray[np.uint8]:
     read = cv2.imread(str(data_dir / LUNG / f"{name}.jpg"))
     assert read is not None
     return np.ascontiguousarray(read[..., ::-1], np.uint8)
-
-
-def _turned(image: NDArray[np.uint8], degrees: float) -> tuple[Matrix, NDArray[np.uint8]]:
-    """The image mirrored and turned on white glass, and the map from its px to the turned one's."""
-    rows, columns = image.shape[:2]
-    linear = turn(degrees, mirrored=True)
-    width, height = (int(side) + 1 for side in np.abs(linear[:2, :2]) @ (columns, rows))
-    matrix = shift(width / 2, height / 2) @ linear @ shift(-columns / 2, -rows / 2)
-    turned, _ = warp_array(image, np.asarray(np.linalg.inv(matrix)), Size(width, height), "cubic")
-    return matrix, np.asarray(turned, np.uint8)
