@@ -21,7 +21,7 @@ from registration.engine.features import Overview
 from registration.engine.geometry import Frame, Points, Size
 from registration.engine.guided import Guided, guided
 from registration.engine.landmarkfit import rescaled
-from registration.engine.matrices import apply, between_scales
+from registration.engine.matrices import apply, between_scales, shift
 from registration.engine.midevidence import HeldOut, MidEvidence, Share
 from registration.engine.midscale import MidFit
 from registration.engine.nonrigid import Grid
@@ -90,23 +90,32 @@ def sections(data_dir: Path) -> Sections:
 def test_true_landmarks_never_harm(sections: Sections, count: int) -> None:
     found = sections.guided(count)
     assert found.used.all()
-    assert found.fit.judged.z > sections.images.judged.z - 0.6
-    assert sections.median(found.fit) <= 1.1 * sections.median(sections.images)
+    given, before = (sections.errors(one)[sections.order[:count]] for one in (found.fit, sections.images))
+    assert np.median(given) <= np.median(before)
+    assert sections.median(found.fit) <= 1.05 * sections.median(sections.images)
+
+
+@pytest.mark.data
+def test_true_landmarks_bring_back_what_is_lost(sections: Sections) -> None:
+    place = shift(150, -40) @ sections.images.matrix
+    lost = replace(sections.images, matrix=place, judged=replace(sections.images.judged, z=2.0))
+    found = sections.guided(2, images=lost)
+    assert found.used.all()
+    assert sections.median(lost) >= 100
+    assert sections.median(found.fit) <= 1.05 * sections.median(sections.images)
 
 
 @pytest.mark.data
 def test_slips_are_named_and_pull_nothing(sections: Sections) -> None:
     found = sections.guided(6, np.array([(180.0, -140.0), (-160.0, 200.0)]))
     assert found.used.tolist() == [True] * 4 + [False] * 2
-    assert found.fit.judged.z > sections.images.judged.z - 0.6
-    assert sections.median(found.fit) <= 1.1 * sections.median(sections.images)
+    assert sections.median(found.fit) <= 1.05 * sections.median(sections.images)
 
 
 @pytest.mark.data
 def test_landmarks_all_wrong_alike_are_not_followed(sections: Sections) -> None:
     """By what is 20 px in the usual, larger overview."""
     found = sections.guided(8, np.full((8, 2), (30.0, 0.0)))
-    assert found.fit.judged.z > sections.images.judged.z - 0.6
     assert sections.median(found.fit) <= 1.1 * sections.median(sections.images)
 
 
@@ -156,21 +165,27 @@ def test_two_landmarks_find_what_the_images_alone_do_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("won", "lost", "marks", "used"),
-    [(0, 0, True, True), (2, 12, True, False), (0, 0, False, False), (12, 2, False, True)],
+    ("won", "lost", "marks", "moved", "used"),
+    [
+        (0, 0, True, 3.0, True),
+        (0, 0, True, 0.4, False),
+        (2, 12, True, 3.0, False),
+        (0, 0, False, 3.0, False),
+        (12, 2, False, 3.0, True),
+    ],
 )
 def test_a_field_is_used_where_blocks_ask_for_it_or_landmarks_do_and_blocks_allow_it(
-    monkeypatch: pytest.MonkeyPatch, won: int, lost: int, marks: bool, used: bool
+    monkeypatch: pytest.MonkeyPatch, won: int, lost: int, marks: bool, moved: float, used: bool
 ) -> None:
-    """A shift of 3 px that 2 landmarks ask for, on an affine that predicts most blocks."""
+    """2 landmarks ask for a shift of 3 px, the field brings `moved`, the affine predicts most blocks."""
     frames = [Frame(name, Size(200, 200), None) for name in ("fixed", "moving")]
     affine = AffineTransform(np.eye(3), *frames)
     places = np.array([(60.0, 60.0), (140.0, 120.0)])
     given = checked_landmarks(places, np.add(places, (3.0, 0.0))) if marks else NO_CONSTRAINTS.landmarks
     grid = Grid.over(200, 200, 50)
-    nodes = np.add(grid.zeros(), (3.0, 0.0))
+    nodes = np.add(grid.zeros(), (moved, 0.0))
     share, none = Share(0.9, 20.0, 1.0, 2.0), np.zeros((0, 2))
-    blocks = HeldOut(none, none, none)
+    blocks = HeldOut(none, none, none, none[:, 0], none[:, 0])
     mid = MidFit(grid, nodes, MidEvidence(share, share, won, lost, blocks, 1.0))
     overview = cast("Overview", SimpleNamespace(downsample=1.0, shape=(200, 200)))
     evidence = SlideEvidence(20.0, 0.9, 100, 0.0)
