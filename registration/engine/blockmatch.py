@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registration.engine.chance import binomial_z
+from registration.engine.correlate import parabola
 from registration.engine.features import Feature, Overview, fill_smoothly, gradient_size
 from registration.engine.geometry import Points, Size
 from registration.engine.matrices import Matrix, shift
@@ -121,7 +122,7 @@ def _free_peaks(pairs: Sequence[tuple[Feature, Feature]], mask: Mask, known: Mas
         (feature, pulled, _flat_places(pulled, known, layout.tile)) for feature, pulled in pairs
     ]
     reach = 2 * layout.search
-    table = np.empty((len(tops), 3), np.float64)
+    places, lines = np.empty((len(tops), 2), np.intp), np.empty((len(tops), 2, 3), np.float32)
     for number, (top, left) in enumerate(zip(tops.tolist(), lefts.tolist(), strict=True)):
         scores = np.zeros((reach + 1, reach + 1), np.float32)
         for feature, pulled, flat in pairs_and_flats:
@@ -131,9 +132,10 @@ def _free_peaks(pairs: Sequence[tuple[Feature, Feature]], mask: Mask, known: Mas
             if flat is not None:
                 found[flat[top : top + reach + 1, left : left + reach + 1]] = -1
             scores += found
-        table[number] = _peak(scores)
+        places[number], lines[number] = _peak(scores)
     centres = np.stack((lefts, tops), axis=-1) + layout.tile / 2
-    return Blocks(centres, table[:, :2] - layout.search, table[:, 2] / len(pairs))
+    shifts = np.asarray(places - layout.search + parabola(*np.moveaxis(lines, -1, 0))[0], np.float64)
+    return Blocks(centres, shifts, lines[:, 0, 1].astype(np.float64) / len(pairs))
 
 
 def _flat_places(pulled: Feature, known: Mask, tile: int) -> Mask | None:
@@ -167,14 +169,6 @@ def _hits(blocks: Blocks, layout: Layout, tolerance: float) -> tuple[int, float]
     return hits, min(0.9, math.pi * tolerance**2 / (2 * layout.search + 1) ** 2)
 
 
-def parabola_offset(before: float, peak: float, after: float) -> float:
-    """Where between two px a peak lies: the vertex of the parabola through three values, within half a px."""
-    curvature = before - 2 * peak + after
-    if curvature >= 0:
-        return 0.0
-    return min(0.5, max(-0.5, 0.5 * (before - after) / curvature))
-
-
 def _usable(feature: Feature, mask: Mask, known: Mask, layout: Layout) -> tuple[Points, Points]:
     """Top and left, (N,) each, of the blocks with scene in both images and contrast in the fixed one."""
     rows = np.arange(layout.start, feature.shape[0] - layout.tile + 1, layout.stride)
@@ -192,15 +186,15 @@ def _usable(feature: Feature, mask: Mask, known: Mask, layout: Layout) -> tuple[
     return rows[tops], columns[lefts]
 
 
-def _peak(scores: Feature) -> tuple[float, float, float]:
-    """x, y to a fraction of a px, and the score there."""
+def _peak(scores: Feature) -> tuple[tuple[int, int], Feature]:
+    """Column and row of the best score; (2, 3): it between its neighbours in x, in y, where it has two."""
     _, score, _, (column, row) = cv2.minMaxLoc(scores)
-    x, y = float(column), float(row)
+    lines = np.full((2, 3), score, np.float32)
     if 0 < column < scores.shape[1] - 1:
-        x += parabola_offset(*scores[row, column - 1 : column + 2].tolist())
+        lines[0] = scores[row, column - 1 : column + 2]
     if 0 < row < scores.shape[0] - 1:
-        y += parabola_offset(*scores[row - 1 : row + 2, column].tolist())
-    return x, y, score
+        lines[1] = scores[row - 1 : row + 2, column]
+    return (column, row), lines
 
 
 def _typical_contrast(feature: Feature, mask: Mask) -> float:

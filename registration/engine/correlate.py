@@ -1,4 +1,4 @@
-"""Masked normalised cross-correlation of two images at every shift, by FFT.
+"""Masked normalised cross-correlation of two images at every shift, by FFT; and peaks between two px.
 
 Formula: Padfield 2012, "Masked object registration in the Fourier domain" (every sum of the correlation
 coefficient over the overlap is itself a correlation with a mask). Several features of the same two images
@@ -88,3 +88,12 @@ def _correlated(fixed: Plane, moving: Plane) -> Plane:
     """From the two spectra, the sum of products at every shift."""
     product = cv2.mulSpectrums(fixed, moving, 0, conjB=True)
     return np.asarray(cv2.dft(product, product, cv2.DFT_INVERSE | cv2.DFT_SCALE | cv2.DFT_REAL_OUTPUT))
+
+
+def parabola(before: Plane, peak: Plane, after: Plane) -> tuple[Plane, Plane]:
+    """Where between two px a peak lies: the vertex, within half a px, of the parabola through three values,
+    which may have any shape; and its curvature, positive at a maximum.
+    """
+    curvature = np.maximum(2 * peak - before - after, np.float32(1e-6))
+    offset = np.clip(0.5 * (after - before) / curvature, -0.5, 0.5)
+    return offset.astype(np.float32), curvature.astype(np.float32)

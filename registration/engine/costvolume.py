@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from registration.engine.correlate import parabola
 from registration.engine.source import Mask
 from registration.engine.stains import Channel
 
@@ -215,8 +216,8 @@ def _peaks(scores: Plane, reach: int, textured: Mask, with_gap: bool) -> Peaks:
     peak = _at(scores, best)
     centre = np.where(inside, best, side * reach + reach)
     middle = _at(scores, centre)
-    off_x, curve_x = _parabola(_at(scores, centre - 1), middle, _at(scores, centre + 1))
-    off_y, curve_y = _parabola(_at(scores, centre - side), middle, _at(scores, centre + side))
+    off_x, curve_x = parabola(_at(scores, centre - 1), middle, _at(scores, centre + 1))
+    off_y, curve_y = parabola(_at(scores, centre - side), middle, _at(scores, centre + side))
     shift = np.stack((column - reach + off_x * inside, row - reach + off_y * inside), axis=-1)
     curvature = np.where(inside, np.minimum(curve_x, curve_y), 0).astype(np.float32)
     gap = peak - _second(scores, row, column, side) if with_gap else np.zeros_like(peak)
@@ -235,10 +236,3 @@ def _second(scores: Plane, row: NDArray[np.int64], column: NDArray[np.int64], si
 def _at(scores: Plane, index: NDArray[np.int64]) -> Plane:
     taken: Plane = np.take_along_axis(scores, index[None], axis=0)[0]
     return taken
-
-
-def _parabola(before: Plane, peak: Plane, after: Plane) -> tuple[Plane, Plane]:
-    """Vertex offset within half a px, and curvature (positive at a maximum)."""
-    curvature = np.maximum(2 * peak - before - after, 1e-6)
-    offset = np.clip(0.5 * (after - before) / curvature, -0.5, 0.5)
-    return offset.astype(np.float32), curvature.astype(np.float32)

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from registration.engine.correlate import parabola
 from registration.engine.midfeatures import Seen
 from registration.engine.source import Mask
 
@@ -148,8 +149,8 @@ def _strongest(flat: Values, apart: float) -> Peaks:
     row, column = at // side, at % side
     best = flat[number, row, column]
     inner_row, inner_column = (np.clip(place, 1, side - 2) for place in (row, column))
-    x = column + _offset(*(flat[number, row, inner_column + step] for step in (-1, 0, 1)))
-    y = row + _offset(*(flat[number, inner_row + step, column] for step in (-1, 0, 1)))
+    x = column + parabola(*(flat[number, row, inner_column + step] for step in (-1, 0, 1)))[0]
+    y = row + parabola(*(flat[number, inner_row + step, column] for step in (-1, 0, 1)))[0]
     inner = (row == inner_row) & (column == inner_column)
     x, y = np.where(inner, x, column), np.where(inner, y, row)
     steps = np.arange(side)
@@ -191,14 +192,6 @@ def _passed_on(believed: Values, step: np.float32, jump: np.float32) -> Values:
     np.maximum(believed, best - jump, out=believed)
     believed -= best
     return believed
-
-
-def _offset(before: Values, peak: Values, after: Values) -> NDArray[np.float64]:
-    """The vertex of the parabola through three values, within half a px."""
-    curvature = before.astype(np.float64) - 2 * peak + after
-    bent = curvature < 0
-    offset = 0.5 * (before - after) / np.where(bent, curvature, -1)
-    return np.where(bent, np.clip(offset, -0.5, 0.5), 0.0)
 
 
 def _rows(image: Seen, top: int, count: int, pad: int) -> Values:
