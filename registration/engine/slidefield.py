@@ -59,10 +59,10 @@ def with_field(fit: SlideFit, verdict: Verdict, config: RegistrationConfig, stag
     """
     if config.model == "similarity":
         rigid = similarity_over(fit.affine, fit.affine.fixed.size.box, fit.affine.matrix)
-        return SlideAlignment(rigid, fit.evidence, verdict, _rigid_error(fit, rigid), fit.landmarks)
+        return SlideAlignment(rigid, fit.evidence, verdict, _error_of(fit, rigid), fit.landmarks)
     plain = SlideAlignment(fit.affine, fit.evidence, verdict, fit.error_px, fit.landmarks)
     if verdict.level is Level.REFUSED:
-        return plain
+        return replace(plain, error_px=_error_of(fit, fit.affine) or fit.error_px)
     mid = stages.run(
         "bending the slides",
         80,
@@ -152,9 +152,9 @@ def _closer(mid: MidFit, pins: Pins) -> bool:
     return bool(len(pins)) and bool(np.median(_apart(mid, pins)) <= _CLOSER * np.median(without))
 
 
-def _rigid_error(fit: SlideFit, rigid: AffineTransform) -> Spread | None:
+def _error_of(fit: SlideFit, affine: AffineTransform) -> Spread | None:
     fixed, moving = fit.overviews
-    matrix = between_scales(rigid.matrix, 1 / fixed.downsample, 1 / moving.downsample)
+    matrix = between_scales(affine.matrix, 1 / fixed.downsample, 1 / moving.downsample)
     there = MidImage(*pull(moving, matrix, Size(*reversed(fixed.shape)), REACH))
     return _error(fit, *unfitted(seen(mid_image(fixed)), seen(there)))
 
