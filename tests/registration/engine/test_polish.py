@@ -17,7 +17,7 @@ from registration.engine.features import read_overview
 from registration.engine.geometry import Points
 from registration.engine.midfeatures import MidImage, mid_image
 from registration.engine.nonrigid import Grid, Nodes, smallest_jacobian
-from registration.engine.polish import correlation_slope, polished, unfolded
+from registration.engine.polish import NOWHERE, correlation_slope, polished, unfolded
 from registration.engine.source import PixelSource
 from registration.engine.synthetic import ArraySource
 from registration.engine.synthetic.looks import BROWN
@@ -105,6 +105,19 @@ def test_where_the_field_itself_folds_nothing_is_added_and_elsewhere_it_is() -> 
     assert smallest_jacobian(grid, nodes) >= smallest_jacobian(grid, own) - 1e-5
     far_off = np.array([far.place])
     assert grid.evaluate_at(nodes, far_off)[0, 0] == pytest.approx(2, abs=0.1)
+
+
+def test_held_places_stay_though_the_nodes_lie_elsewhere() -> None:
+    coarse, nodes = _field((320, 480))
+    rng = np.random.default_rng(9)
+    field = (coarse, nodes + rng.normal(0, 1.5, nodes.shape))
+    held, grid = rng.uniform((20, 20), (460, 300), (20, 2)), Grid.over(480, 320, 8)
+    moved = []
+    for places in (held, NOWHERE):
+        found = unfolded(grid, field, grid.zeros(), CONFIG.smallest_jacobian, places)
+        there = grid.evaluate_at(found, held) - coarse.evaluate_at(field[1], held)
+        moved.append(np.linalg.norm(there, axis=1).max())
+    assert moved[0] <= 0.1 < moved[1]
 
 
 @pytest.mark.data
