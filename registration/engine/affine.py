@@ -23,6 +23,7 @@ from registration.engine.blockmatch import (
     match_edges_too,
     match_structure,
     pull,
+    spare_agreement,
 )
 from registration.engine.constraints import NO_CONSTRAINTS, Landmarks
 from registration.engine.features import Overview
@@ -130,7 +131,7 @@ def _confirmed(fixed: Overview, moving: Overview, matrix: Matrix) -> AffineFit:
     blocks = match_structure(fixed, moving, between_scales(matrix, 0.5, 0.5), EVIDENCE)
     distances = np.hypot(*blocks.shifts.T)
     near = distances[distances <= _EVIDENCE_TOLERANCE]
-    judged = exact_agreement(blocks, EVIDENCE, _EVIDENCE_TOLERANCE)
+    judged = spare_agreement(blocks, EVIDENCE, _EVIDENCE_TOLERANCE)
     return AffineFit(matrix, judged, 2 * float(np.median(near)) if len(near) else None)
 
 

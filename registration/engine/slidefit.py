@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from registration.engine.affine import AffineFit, Rules, choose, held_out_blocks
+from registration.engine.affine import AffineFit, Rules, choose, held_out_blocks, settled
 from registration.engine.coarse import candidates
 from registration.engine.config import RegistrationConfig
 from registration.engine.config.slides import SlideConfig
@@ -19,7 +19,7 @@ from registration.engine.inputs import frame, scale_known
 from registration.engine.landmarkfit import chosen, rescaled
 from registration.engine.matrices import Matrix, apply, between_scales
 from registration.engine.overviews import Levels, closer, downsamples, read_levels, thumbs
-from registration.engine.quality import SlideEvidence, spread
+from registration.engine.quality import INCONSISTENCY_ALLOWED, SLIDE_Z_SURE, SlideEvidence, spread
 from registration.engine.report.stage_pictures import show_search, show_slides
 from registration.engine.result import Spread
 from registration.engine.source import Mask, PixelSource
@@ -70,14 +70,17 @@ class _Search:
             Rules(self._limits),
             lambda share: tick(alone * (_SEARCHING + (1 - _SEARCHING) * share)),
         )
-        marks = rescaled(self.landmarks, self.fixed.full.downsample, self.moving.full.downsample)
         return guided(
             self.fixed,
             self.moving,
             images,
-            Rules(self._limits, marks),
+            self._rules(self.landmarks),
             lambda share: tick(alone + (1 - alone) * share),
         )
+
+    def fitted_again(self, start: Matrix, used: Mask) -> AffineFit:
+        """start : moving_from_fixed, px of the full overviews. used : which of the landmarks count."""
+        return settled(self.fixed, self.moving, start, self._rules(chosen(self.landmarks, used)))
 
     def proposals(self, tick: Tick = no_tick) -> list[Matrix]:
         """Where one may lie on the other: moving_from_fixed, px of the full overviews."""
@@ -85,6 +88,10 @@ class _Search:
         found = candidates(thumb_f.image, thumb_m.image, self._scales, self.config, tick)
         to_thumb = np.asarray(np.linalg.inv(thumb_f.full_from_thumb), np.float64)
         return [thumb_m.full_from_thumb @ each.matrix @ to_thumb for each in found]
+
+    def _rules(self, landmarks: Landmarks) -> Rules:
+        marks = rescaled(landmarks, self.fixed.full.downsample, self.moving.full.downsample)
+        return Rules(self._limits, marks)
 
     @property
     def _scales(self) -> tuple[float, ...]:
@@ -134,7 +141,7 @@ def fit_slides(
         until=76,
         residual_px=lambda found: _residual(found.fit, factors[0]),
     )
-    there, back = found.fit, found_back.fit
+    there, back = _reconciled(search, found, swapped, found_back)
     error = stages.run("measuring", 76, lambda: _error(first, second, there), until=80, residual_px=_median)
     affine = AffineTransform(
         between_scales(there.matrix, *factors), frame("fixed", fixed), frame("moving", moving)
@@ -147,6 +154,32 @@ def fit_slides(
     show_search(stages.recorder, first, second, search.proposals)
     show_slides(stages.recorder, fit)
     return fit
+
+
+def _reconciled(
+    search: _Search, found: Guided, swapped: _Search, found_back: Guided
+) -> tuple[AffineFit, AffineFit]:
+    """Both answers; where they disagree and one is sure by itself, the other one fitted again from there.
+
+    What that gives is taken only where it has more evidence than all that the direction's own search, which
+    knew nothing of it, had found: so one direction's slip does not refuse a right pair. Measured on wrong
+    pairs: see docs/adr/0009.
+    """
+    there, back = found.fit, found_back.fit
+    apart = inconsistency(search.fixed.full, search.moving.full, there.matrix, back.matrix)
+    if apart <= INCONSISTENCY_ALLOWED or max(there.judged.z, back.judged.z) < SLIDE_Z_SURE:
+        return there, back
+    if there.judged.z < back.judged.z:
+        return _better(there, search.fitted_again(_inverse(back), found.used)), back
+    return there, _better(back, swapped.fitted_again(_inverse(there), found_back.used))
+
+
+def _better(own: AffineFit, other: AffineFit) -> AffineFit:
+    return other if other.judged.z > own.judged.z else own
+
+
+def _inverse(fit: AffineFit) -> Matrix:
+    return np.asarray(np.linalg.inv(fit.matrix), np.float64)
 
 
 def inconsistency(fixed: Overview, moving: Overview, there: Matrix, back: Matrix) -> float:

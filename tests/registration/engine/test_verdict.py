@@ -38,7 +38,7 @@ def _codes(verdict: Verdict) -> list[str]:
     ("evidence", "level", "codes"),
     [
         (SLIDES, Level.GOOD, []),
-        (replace(SLIDES, z=8.2, share=0.2), Level.CHECK, ["thin_evidence"]),
+        (replace(SLIDES, z=5.8, share=0.2), Level.CHECK, ["thin_evidence"]),
         (replace(SLIDES, z=2.0, share=0.1), Level.REFUSED, ["not_the_same_tissue"]),
         (replace(SLIDES, z=0.0, share=0.0, blocks=0), Level.REFUSED, ["no_texture"]),
         (replace(SLIDES, inconsistency=0.03), Level.REFUSED, ["not_reproducible"]),
