@@ -21,8 +21,9 @@ from registration.engine.quality import SLIDE_Z_NEEDED
 from registration.engine.source import Mask
 from registration.engine.stages import Tick, no_tick
 
-#: z may fall by so much before it is clearly less. Below _CHANCE it says nothing: wrong pairs reach it.
-_CLEARLY_LESS, _CHANCE = 0.5, 3.0
+#: z may fall by so much before it is clearly less. Below _CHANCE it says nothing: wrong pairs reach it one
+#: way (docs/adr/0009).
+_CLEARLY_LESS, _CHANCE = 0.5, 5.2
 #: Landmarks that cost evidence are in conflict with the images where at least so many lie further off than
 #: this in the median, px of the full overview: so far do the blocks of the last fit look. Fewer can be places
 #: where one of two consecutive sections bends: true ones are up to 25 px off.

@@ -12,7 +12,6 @@ from registration.engine.localstart import LocalStart
 from registration.engine.nonrigid import Pins
 from registration.engine.region import Region, read_region
 from registration.engine.regional import RegionalFit, refit, supported
-from registration.engine.report.stage_pictures import show_region
 from registration.engine.source import PixelSource
 from registration.engine.stages import Stages, Tick, no_tick
 from registration.engine.transforms import Transform
@@ -66,9 +65,7 @@ def matched(task: RegionTask, mids: tuple[RegionalFit, ...], start: LocalStart, 
         lambda: fit_region(region, task.config.level_zero, pins, stages.tick),
         until=90,
     )
-    found = Measured(mids, region, fit)
-    show_region(stages.recorder, found)
-    return found
+    return Measured(mids, region, fit)
 
 
 def refitted(task: RegionTask, stages: Stages) -> tuple[RegionalFit, ...]:

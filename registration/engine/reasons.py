@@ -20,8 +20,8 @@ def not_the_same_tissue(share: float, blocks: int) -> Reason:
     return Reason(
         "not_the_same_tissue",
         f"The two slides do not seem to show the same tissue: {share:.0%} of {blocks} places agree with the "
-        "best alignment, hardly more than chance. Check that the right slides were paired and that their "
-        "um/px are right; if so, set landmarks or leave out what only one slide shows.",
+        "best alignment; unrelated slides can be made to agree as well. Check that the right slides were "
+        "paired and that their um/px are right; if so, set landmarks or leave out what only one slide shows.",
     )
 
 
@@ -38,6 +38,15 @@ def thin_evidence(share: float, blocks: int) -> Reason:
         "thin_evidence",
         f"The alignment is likely but rests on little: {share:.0%} of {blocks} places agree. Compare the "
         "outline and two or three structures on both slides before using it.",
+    )
+
+
+def found_one_way() -> Reason:
+    return Reason(
+        "found_one_way",
+        "The alignment was found from one of the two slides only; from the other one it was confirmed "
+        "after it was known where to look. Compare the outline and two or three structures on both slides "
+        "before using it.",
     )
 
 

@@ -19,6 +19,7 @@ from registration.engine.quality import Z_NEEDED, RegionEvidence
 from registration.engine.region import Region
 from registration.engine.regionerror import blocks_error, cells_error, judged_by
 from registration.engine.regionmid import refine
+from registration.engine.report.stage_pictures import show_region
 from registration.engine.robust import cauchy, fit, nearest_similarity
 from registration.engine.stages import Stages
 from registration.engine.transforms import AffineTransform, DisplacementField, Transform
@@ -45,15 +46,22 @@ def fit_with_field(task: RegionTask, stages: Stages) -> RegionFit:
     """Affine and smooth field where the cells match; a similarity where few do; where they don't,
     the start refitted around the region.
     """
-    found = measured(task, stages)
-    if not region_evidence(task, found).level_zero:
-        found = _by_structures(task, found, stages)
+    found = _located(task, stages)
     if not region_evidence(task, found).level_zero:
         return result(task, found, found.supported.start.transform, "region")
     if found.field.matches.weight.sum() < task.config.level_zero.matches_for_field:
         thin = _similarity(task, found)
         return replace(thin, evidence=replace(thin.evidence, too_thin=True))
     return result(task, found, affine_and_field(found.region, found.field), "field")
+
+
+def _located(task: RegionTask, stages: Stages) -> Measured:
+    """The cells' matches, or where they don't match, those of the structures around the region."""
+    found = measured(task, stages)
+    if not region_evidence(task, found).level_zero:
+        found = _by_structures(task, found, stages)
+    show_region(stages.recorder, found)
+    return found
 
 
 def _by_structures(task: RegionTask, found: Measured, stages: Stages) -> Measured:
@@ -76,7 +84,7 @@ def _out_of_reach(task: RegionTask, found: Measured, start: LocalStart) -> bool:
 
 def fit_similarity(task: RegionTask, stages: Stages) -> RegionFit:
     """Turn, shift and scale fitted to the same matches."""
-    return _similarity(task, measured(task, stages))
+    return _similarity(task, _located(task, stages))
 
 
 def _similarity(task: RegionTask, found: Measured) -> RegionFit:

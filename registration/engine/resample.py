@@ -1,4 +1,4 @@
-"""Pulling pixels through a transform: the only caller of cv2.remap.
+"""Pulling pixels through a transform. Nothing else calls cv2.remap, but the polish for its own small planes.
 
 Sample positions are rounded to 1/256 px before OpenCV sees them. Together with whole-pixel crops this makes a
 resampled pixel a function of its position alone: blocks, regions and whole images agree to the last bit.

@@ -29,6 +29,9 @@ from registration.engine.transforms import AffineTransform, DisplacementField, T
 
 #: A field that only landmarks ask for must leave them at this share of the affine's distance at most.
 _CLOSER = 0.8
+#: Landmarks that the field comes this near (px of the overview) stay where it puts them; it has not followed
+#: others.
+_MET = 2 * MARKED_WITHIN
 #: What a peak counts for at least, so that some number comes out where none leads.
 _LITTLE_LEAD = 1e-6
 
@@ -59,10 +62,9 @@ def with_field(fit: SlideFit, verdict: Verdict, config: RegistrationConfig, stag
     """
     if config.model == "similarity":
         rigid = similarity_over(fit.affine, fit.affine.fixed.size.box, fit.affine.matrix)
-        return SlideAlignment(rigid, fit.evidence, verdict, _error_of(fit, rigid), fit.landmarks)
-    plain = SlideAlignment(fit.affine, fit.evidence, verdict, fit.error_px, fit.landmarks)
+        return _as_it_is(fit, rigid, verdict, stages)
     if verdict.level is Level.REFUSED:
-        return replace(plain, error_px=_error_of(fit, fit.affine) or fit.error_px)
+        return _as_it_is(fit, fit.affine, verdict, stages)
     mid = stages.run(
         "bending the slides",
         80,
@@ -77,12 +79,23 @@ def with_field(fit: SlideFit, verdict: Verdict, config: RegistrationConfig, stag
     wanted = mid.evidence.not_worse and _closer(mid, pins)
     blocks = mid.evidence.blocks
     if not (mid.evidence.worth_using or wanted):
-        return replace(
-            plain, mid=mid, error_px=_error(fit, blocks.before, blocks.lead_before) or fit.error_px
-        )
+        error = _error(fit, blocks.before, blocks.lead_before)
+        return SlideAlignment(fit.affine, fit.evidence, verdict, error, fit.landmarks, mid)
     transform = fit.affine @ as_field(fit, mid)
     error = _error(fit, blocks.crossed, blocks.lead)
     return SlideAlignment(transform, fit.evidence, verdict, error, fit.landmarks, mid)
+
+
+def _as_it_is(fit: SlideFit, affine: AffineTransform, verdict: Verdict, stages: Stages) -> SlideAlignment:
+    """Without a field; its error is measured."""
+    error = stages.run(
+        "measuring",
+        80,
+        lambda: _error_of(fit, affine),
+        until=91,
+        residual_px=_median,
+    )
+    return SlideAlignment(affine, fit.evidence, verdict, error, fit.landmarks)
 
 
 def as_field(fit: SlideFit, mid: MidFit) -> DisplacementField:
@@ -121,9 +134,9 @@ def _polished(fit: SlideFit, mid: MidFit, config: RegistrationConfig) -> MidFit:
     against it and not for it, so each is as far off as with the polish or without, whichever is more.
     """
     fixed, moving = (mid_image(each) for each in fit.overviews)
-    grid, nodes = polished(
-        fixed, moving, fit.matrix, (mid.grid, mid.nodes), config.midscale, _pins(fit).points
-    )
+    pins = _pins(fit)
+    held = pins.points[_apart(mid, pins) <= _MET]
+    grid, nodes = polished(fixed, moving, fit.matrix, (mid.grid, mid.nodes), config.midscale, held)
     blocks = mid.evidence.blocks
     added = grid.evaluate_at(nodes, blocks.centres) - mid.grid.evaluate_at(mid.nodes, blocks.centres)
     if blocks.contradict(added):
@@ -157,6 +170,10 @@ def _error_of(fit: SlideFit, affine: AffineTransform) -> Spread | None:
     matrix = between_scales(affine.matrix, 1 / fixed.downsample, 1 / moving.downsample)
     there = MidImage(*pull(moving, matrix, Size(*reversed(fixed.shape)), REACH))
     return _error(fit, *unfitted(seen(mid_image(fixed)), seen(there)))
+
+
+def _median(error: Spread | None) -> float | None:
+    return None if error is None else error.median
 
 
 def _error(fit: SlideFit, shifts: Points, lead: NDArray[np.float64]) -> Spread | None:

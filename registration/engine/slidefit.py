@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from registration.engine.affine import AffineFit, Rules, choose, held_out_blocks, settled
+from registration.engine.affine import AffineFit, Rules, choose, settled
 from registration.engine.coarse import candidates
 from registration.engine.config import RegistrationConfig
 from registration.engine.config.slides import SlideConfig
@@ -19,15 +19,12 @@ from registration.engine.inputs import frame, scale_known
 from registration.engine.landmarkfit import chosen, rescaled
 from registration.engine.matrices import Matrix, apply, between_scales
 from registration.engine.overviews import Levels, closer, downsamples, read_levels, thumbs
-from registration.engine.quality import INCONSISTENCY_ALLOWED, SLIDE_Z_SURE, SlideEvidence, spread
+from registration.engine.quality import INCONSISTENCY_ALLOWED, SLIDE_Z_NEEDED, SLIDE_Z_SURE, SlideEvidence
 from registration.engine.report.stage_pictures import show_search, show_slides
-from registration.engine.result import Spread
 from registration.engine.source import Mask, PixelSource
 from registration.engine.stages import Stages, Tick, no_tick
 from registration.engine.transforms import AffineTransform
 
-#: Free peaks further than this (overview px) from the prediction are false and not counted into the error.
-_NEAR = 6.0
 #: The share of a search's time that finding candidates takes.
 _SEARCHING = 0.4
 #: ... and that the images' own answer takes where there are landmarks.
@@ -38,13 +35,12 @@ _GRID, _FEWEST = 24, 12
 
 @dataclass(frozen=True)
 class SlideFit:
-    """error_px : of held-out matches, fixed level-0 px. matrix : the affine, corner-based px of the two
-    overviews, which follow. landmarks : those that the images do not contradict.
+    """matrix : the affine, corner-based px of the two overviews, which follow. landmarks : those that the
+    images do not contradict.
     """
 
     affine: AffineTransform
     evidence: SlideEvidence
-    error_px: Spread | None
     matrix: Matrix
     overviews: tuple[Overview, Overview]
     landmarks: Landmarks
@@ -70,17 +66,15 @@ class _Search:
             Rules(self._limits),
             lambda share: tick(alone * (_SEARCHING + (1 - _SEARCHING) * share)),
         )
-        return guided(
-            self.fixed,
-            self.moving,
-            images,
-            self._rules(self.landmarks),
-            lambda share: tick(alone + (1 - alone) * share),
-        )
+        return self._guided(images, lambda share: tick(alone + (1 - alone) * share))
 
-    def fitted_again(self, start: Matrix, used: Mask) -> AffineFit:
-        """start : moving_from_fixed, px of the full overviews. used : which of the landmarks count."""
-        return settled(self.fixed, self.moving, start, self._rules(chosen(self.landmarks, used)))
+    def around(self, start: Matrix) -> Guided:
+        """The answer that starts from one place. start : moving_from_fixed, px of the full overviews."""
+        return self._guided(settled(self.fixed, self.moving, start, Rules(self._limits)), no_tick)
+
+    def _guided(self, images: AffineFit, tick: Tick) -> Guided:
+        marks = rescaled(self.landmarks, self.fixed.full.downsample, self.moving.full.downsample)
+        return guided(self.fixed, self.moving, images, Rules(self._limits, marks), tick)
 
     def proposals(self, tick: Tick = no_tick) -> list[Matrix]:
         """Where one may lie on the other: moving_from_fixed, px of the full overviews."""
@@ -88,10 +82,6 @@ class _Search:
         found = candidates(thumb_f.image, thumb_m.image, self._scales, self.config, tick)
         to_thumb = np.asarray(np.linalg.inv(thumb_f.full_from_thumb), np.float64)
         return [thumb_m.full_from_thumb @ each.matrix @ to_thumb for each in found]
-
-    def _rules(self, landmarks: Landmarks) -> Rules:
-        marks = rescaled(landmarks, self.fixed.full.downsample, self.moving.full.downsample)
-        return Rules(self._limits, marks)
 
     @property
     def _scales(self) -> tuple[float, ...]:
@@ -101,6 +91,15 @@ class _Search:
     def _limits(self) -> tuple[float, float]:
         low, high = self.config.stretch_range
         return low * min(self._scales), high * max(self._scales)
+
+
+@dataclass(frozen=True)
+class _Both:
+    """Both directions' answers. shown : whether one of them started from the other."""
+
+    there: Guided
+    back: Guided
+    shown: bool = False
 
 
 def fit_slides(
@@ -141,41 +140,46 @@ def fit_slides(
         until=76,
         residual_px=lambda found: _residual(found.fit, factors[0]),
     )
-    there, back = _reconciled(search, found, swapped, found_back)
-    error = stages.run("measuring", 76, lambda: _error(first, second, there), until=80, residual_px=_median)
+    both = _Both(found, found_back)
+    if _one_slipped(first.full, second.full, both):
+        both = stages.run(
+            "fitting the less sure way again", 76, lambda: _shown(search, swapped, both), until=80
+        )
+    there, back = both.there.fit, both.back.fit
     affine = AffineTransform(
         between_scales(there.matrix, *factors), frame("fixed", fixed), frame("moving", moving)
     )
     apart = inconsistency(first.full, second.full, there.matrix, back.matrix)
     z = (there.judged.z + back.judged.z) / 2
-    evidence = SlideEvidence(z, there.judged.share, there.judged.blocks, apart)
-    overviews, marks = (first.full, second.full), chosen(constraints.landmarks, found.used)
-    fit = SlideFit(affine, evidence, error, there.matrix, overviews, marks)
+    evidence = SlideEvidence(z, there.judged.share, there.judged.blocks, apart, both.shown)
+    overviews, marks = (first.full, second.full), chosen(constraints.landmarks, both.there.used)
+    fit = SlideFit(affine, evidence, there.matrix, overviews, marks)
     show_search(stages.recorder, first, second, search.proposals)
     show_slides(stages.recorder, fit)
     return fit
 
 
-def _reconciled(
-    search: _Search, found: Guided, swapped: _Search, found_back: Guided
-) -> tuple[AffineFit, AffineFit]:
-    """Both answers; where they disagree and one is sure by itself, the other one fitted again from there.
+def _one_slipped(fixed: Overview, moving: Overview, both: _Both) -> bool:
+    """Whether the two directions disagree and one is sure by itself."""
+    there, back = both.there.fit, both.back.fit
+    apart = inconsistency(fixed, moving, there.matrix, back.matrix)
+    return apart > INCONSISTENCY_ALLOWED and max(there.judged.z, back.judged.z) >= SLIDE_Z_SURE
 
-    What that gives is taken only where it has more evidence than all that the direction's own search, which
-    knew nothing of it, had found: so one direction's slip does not refuse a right pair. Measured on wrong
-    pairs: see docs/adr/0009.
+
+def _shown(search: _Search, swapped: _Search, both: _Both) -> _Both:
+    """The less sure direction fitted again from where the other one lies; taken where that has more evidence
+    than its own answer, and enough by itself. So one direction's slip does not refuse a right pair, but the
+    verdict says that only one found it. On wrong pairs: see docs/adr/0009.
     """
-    there, back = found.fit, found_back.fit
-    apart = inconsistency(search.fixed.full, search.moving.full, there.matrix, back.matrix)
-    if apart <= INCONSISTENCY_ALLOWED or max(there.judged.z, back.judged.z) < SLIDE_Z_SURE:
-        return there, back
-    if there.judged.z < back.judged.z:
-        return _better(there, search.fitted_again(_inverse(back), found.used)), back
-    return there, _better(back, swapped.fitted_again(_inverse(there), found_back.used))
+    if both.there.fit.judged.z < both.back.fit.judged.z:
+        again = search.around(_inverse(both.back.fit))
+        return replace(both, there=again, shown=True) if _better(again, both.there) else both
+    again = swapped.around(_inverse(both.there.fit))
+    return replace(both, back=again, shown=True) if _better(again, both.back) else both
 
 
-def _better(own: AffineFit, other: AffineFit) -> AffineFit:
-    return other if other.judged.z > own.judged.z else own
+def _better(again: Guided, own: Guided) -> bool:
+    return again.fit.judged.z > max(own.fit.judged.z, SLIDE_Z_NEEDED)
 
 
 def _inverse(fit: AffineFit) -> Matrix:
@@ -207,15 +211,5 @@ def _on(mask: Mask, points: Points) -> Mask:
     return found
 
 
-def _error(fixed: Levels, moving: Levels, fit: AffineFit) -> Spread | None:
-    blocks = held_out_blocks(fixed.full, moving.full, fit.matrix)
-    distances = np.hypot(*blocks.shifts.T)
-    return spread(distances[distances <= _NEAR] * fixed.full.downsample)
-
-
 def _residual(fit: AffineFit, downsample: float) -> float | None:
     return None if fit.residual is None else fit.residual * downsample
-
-
-def _median(error: Spread | None) -> float | None:
-    return None if error is None else error.median

@@ -189,7 +189,7 @@ def test_a_field_is_used_where_blocks_ask_for_it_or_landmarks_do_and_blocks_allo
     mid = MidFit(grid, nodes, MidEvidence(share, share, won, lost, blocks, 1.0))
     overview = cast("Overview", SimpleNamespace(downsample=1.0, shape=(200, 200)))
     evidence = SlideEvidence(20.0, 0.9, 100, 0.0)
-    slides = SlideFit(affine, evidence, None, np.eye(3), (overview, overview), given)
+    slides = SlideFit(affine, evidence, np.eye(3), (overview, overview), given)
     monkeypatch.setattr("registration.engine.slidefield._bent", lambda *_: mid)
     monkeypatch.setattr("registration.engine.slidefield._polished", lambda *_: mid)
     found = with_field(slides, Verdict(Level.GOOD), USUAL, Stages(no_progress))

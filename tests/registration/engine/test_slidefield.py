@@ -156,7 +156,7 @@ def _aligned(
 ) -> SlideAlignment:
     affine = AffineTransform(start, frame_of(fixed, "fixed"), frame_of(moving, "moving"))
     matrix = between_scales(start, *(1 / one.downsample for one in overviews))
-    slides = SlideFit(affine, SlideEvidence(20.0, 0.9, 100, 0.0), None, matrix, overviews, marks)
+    slides = SlideFit(affine, SlideEvidence(20.0, 0.9, 100, 0.0), matrix, overviews, marks)
     return with_field(slides, Verdict(Level.GOOD), preset(method), Stages(no_progress))
 
 

@@ -8,14 +8,21 @@ import numpy as np
 import pytest
 
 from registration.engine.affine import EVIDENCE, AffineFit, Rules, settled
-from registration.engine.blockmatch import Agreement, Blocks, exact_agreement, spare_agreement
+from registration.engine.blockmatch import (
+    Agreement,
+    Blocks,
+    exact_agreement,
+    match_structure,
+    spare_agreement,
+)
 from registration.engine.config import preset
-from registration.engine.constraints import NO_CONSTRAINTS
+from registration.engine.constraints import NO_CONSTRAINTS, checked_landmarks
 from registration.engine.guided import Guided
-from registration.engine.matrices import Matrix, corners_apart, shift
+from registration.engine.matrices import Matrix, between_scales, corners_apart, shift
 from registration.engine.overviews import Levels, read_levels
-from registration.engine.quality import SLIDE_Z_NEEDED, SLIDE_Z_SURE
-from registration.engine.slidefit import _reconciled, _Search
+from registration.engine.quality import SLIDE_Z_NEEDED, SLIDE_Z_SURE, SlideEvidence, judge_slides
+from registration.engine.result import Level
+from registration.engine.slidefit import _Both, _one_slipped, _Search, _shown
 from registration.engine.synthetic import phantom_arrays
 
 
@@ -64,16 +71,73 @@ def test_one_direction_s_slip_is_mended_where_the_other_one_is_sure(
     search, swapped = searches
     right, back = _answer(search, np.eye(3)), _answer(swapped, np.eye(3))
     assert min(right.fit.judged.z, back.fit.judged.z) > SLIDE_Z_SURE
-    shape = search.fixed.full.shape
+    full = search.fixed.full, search.moving.full
     slipped = _weak(right.fit, right.fit.matrix @ shift(60, 40), 2.0)
-    there, kept = _reconciled(search, slipped, swapped, back)
-    assert kept is back.fit
-    assert corners_apart(there.matrix, right.fit.matrix, shape) < 8
-    other, _ = _reconciled(swapped, back, search, slipped)
-    assert other is back.fit
+    both = _Both(slipped, back)
+    assert _one_slipped(*full, both)
+    mended = _shown(search, swapped, both)
+    assert mended.shown
+    assert mended.back is back
+    assert corners_apart(mended.there.fit.matrix, right.fit.matrix, full[0].shape) < 8
+    other_way = _shown(swapped, search, _Both(back, slipped))
+    assert other_way.shown
+    assert other_way.there is back
     # What agrees is left alone, and so is what has as much evidence elsewhere, or where neither is sure.
-    assert _reconciled(search, right, swapped, back) == (right.fit, back.fit)
-    elsewhere = _weak(right.fit, slipped.fit.matrix, 99.0)
-    assert _reconciled(search, elsewhere, swapped, back)[0] is elsewhere.fit
-    unsure = _weak(back.fit, back.fit.matrix, SLIDE_Z_SURE - 1)
-    assert _reconciled(search, slipped, swapped, unsure)[0] is slipped.fit
+    assert not _one_slipped(*full, _Both(right, back))
+    assert not _one_slipped(*full, _Both(slipped, _weak(back.fit, back.fit.matrix, SLIDE_Z_SURE - 1)))
+    elsewhere = _Both(_weak(right.fit, slipped.fit.matrix, 99.0), _weak(back.fit, back.fit.matrix, 98.0))
+    assert _shown(search, swapped, elsewhere) is elsewhere
+
+
+def test_landmarks_are_chosen_at_the_place_that_is_kept(searches: tuple[_Search, _Search]) -> None:
+    """One true, and one at the place from which the answer slipped: more than 5 % of the diagonal away."""
+    search, swapped = searches
+    back = _answer(swapped, np.eye(3))
+    fixed = np.array([(400.0, 420.0), (200.0, 250.0)])
+    moving = fixed + np.array([(0.0, 0.0), (90.0, 70.0)])
+    marks = checked_landmarks(fixed * 0.8, moving * 0.8)
+    guided = replace(search, landmarks=marks)
+    slipped = replace(_weak(back.fit, np.asarray(shift(90, 70)), 2.0), used=np.array([False, True]))
+    kept = _shown(guided, replace(swapped, landmarks=marks.swapped), _Both(slipped, back))
+    assert kept.there.used.tolist() == [True, False]
+
+
+def test_other_tissue_is_not_let_in_by_showing_it_a_place(searches: tuple[_Search, _Search]) -> None:
+    """Even where one direction claims to be sure: the other one finds no evidence of its own there."""
+    search, _ = searches
+    other = read_levels(phantom_arrays(640, seed=12, rotation=0, field_px=4, um_per_px=2.0).ihc, 0.8)
+    there, back = _search(search.fixed, other), _search(other, search.fixed)
+    own = _answer(there, np.eye(3))
+    both = _Both(
+        own, replace(own, fit=replace(own.fit, judged=Agreement(0.9, 20.0, 90), matrix=shift(60, 40)))
+    )
+    assert _shown(there, back, both) is both
+
+
+def test_what_only_one_direction_found_is_never_good() -> None:
+    evidence = SlideEvidence(30.0, 0.9, 90, 0.001)
+    assert judge_slides(evidence).level is Level.GOOD
+    shown = judge_slides(replace(evidence, shown=True))
+    assert shown.level is Level.CHECK
+    assert [reason.code for reason in shown.reasons] == ["found_one_way"]
+
+
+@pytest.mark.parametrize(("count", "code"), [(10, "no_texture"), (11, "not_the_same_tissue")])
+def test_too_few_blocks_to_tell_are_not_called_other_tissue(count: int, code: str) -> None:
+    best = spare_agreement(_blocks(count, count), EVIDENCE, 6.0).z
+    assert (best >= SLIDE_Z_NEEDED) is (code == "not_the_same_tissue")
+    refused = judge_slides(SlideEvidence(4.9, 0.9, count, 0.0))
+    assert [reason.code for reason in refused.reasons] == [code]
+
+
+def test_the_evidence_is_that_of_the_clearer_half_of_the_blocks(searches: tuple[_Search, _Search]) -> None:
+    """Of two slides whose right halves show other tissue, most of what is kept lies on the left."""
+    search, _ = searches
+    fixed, moving = search.fixed.half, search.moving.half
+    matrix = between_scales(_answer(search, np.eye(3)).fit.matrix, 0.5, 0.5)
+    middle = moving.shape[1] // 2
+    feature = moving.feature.copy()
+    feature[:, middle:] = feature[::-1, middle:]
+    blocks = match_structure(fixed, replace(moving, feature=feature), matrix, EVIDENCE)
+    assert (blocks.centres[:, 0] < middle).mean() > 0.7
+    assert np.median(np.hypot(*blocks.shifts.T)) < 6
