@@ -75,7 +75,7 @@ def _share(agrees: NDArray[np.bool_], looked: Plane) -> float:
 
 
 def _known(lengths: Plane) -> Plane:
-    return np.nan_to_num(lengths, nan=np.inf)
+    return np.where(np.isnan(lengths), np.inf, lengths)
 
 
 def cell_unit(evidence: CellEvidence) -> float:

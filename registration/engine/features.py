@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from registration.engine.source import Mask, PixelSource, Rgb
 from registration.engine.stains import density
-from registration.engine.tissue import constant_filling
+from registration.engine.tissue import constant_filling, denser_than_glass
 
 Feature = NDArray[np.float32]
 
@@ -48,6 +48,12 @@ def overview(rgb: Rgb, valid: Mask, downsample: float) -> Overview:
     feature = np.sqrt(np.maximum(density(rgb), 0))
     mask = valid & ~constant_filling(rgb)
     return Overview(fill_smoothly(feature, mask), mask, valid, downsample)
+
+
+def tissue_share(image: Overview) -> float:
+    """Share of the scene that shows tissue; 0 where there is no scene."""
+    scene = int(image.mask.sum())
+    return float(denser_than_glass(image.feature**2, image.mask).sum()) / max(1, scene)
 
 
 def reduced(image: Overview, factor: int) -> Overview:

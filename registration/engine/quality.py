@@ -23,6 +23,8 @@ SLIDE_Z_SURE = 6.5
 SLIDE_BLOCKS_NEEDED = 11
 #: An independent run backwards must bring points back to within this share of the diagonal.
 INCONSISTENCY_ALLOWED = 0.02
+#: Share of a slide's scene that must show tissue: specks of dust agree as well as tissue does.
+SLIDE_TISSUE_NEEDED = 0.001
 #: Share of a region that must show tissue, in the fixed slide, and of it in the moving slide.
 TISSUE_NEEDED = 0.02
 OVERLAP_NEEDED = 0.2
@@ -46,6 +48,7 @@ LOST_TO_REFUSE = 0.5
 class SlideEvidence:
     """z : of free peaks at slide level, mean of both directions. share, blocks : there. inconsistency : there
     and back, per diagonal. shown : whether one direction found it only from where the other one lay.
+    tissue_fixed, tissue_moving : share of each slide's scene.
     """
 
     z: float
@@ -53,6 +56,8 @@ class SlideEvidence:
     blocks: int
     inconsistency: float
     shown: bool = False
+    tissue_fixed: float = 1.0
+    tissue_moving: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,10 @@ def judge_slides(evidence: SlideEvidence) -> Verdict:
 
 
 def _against_slides(evidence: SlideEvidence) -> Iterator[Reason]:
+    for which, tissue in (("fixed", evidence.tissue_fixed), ("moving", evidence.tissue_moving)):
+        if tissue < SLIDE_TISSUE_NEEDED:
+            yield reasons.blank_slide(which, tissue)
+            return
     if evidence.z < SLIDE_Z_NEEDED and evidence.blocks < SLIDE_BLOCKS_NEEDED:
         yield reasons.no_texture()
     elif evidence.z < SLIDE_Z_NEEDED:
@@ -168,18 +177,19 @@ def _doubts(evidence: RegionEvidence, slides: Verdict | None, um_per_px: float |
         yield reasons.few_windows_agree(evidence.agreeing)
     if evidence.lost > LOST_TO_CHECK:
         yield reasons.lost_in_places(evidence.lost)
-    if evidence.level_zero:
-        yield from _error_doubt(evidence.error_px, um_per_px)
+    yield from _error_doubt(evidence, um_per_px)
     if evidence.stiffened:
         yield reasons.kept_from_folding()
     if evidence.too_thin:
         yield reasons.rigid_only()
 
 
-def _error_doubt(error_px: Spread | None, um_per_px: float | None) -> Iterator[Reason]:
-    if error_px is None:
+def _error_doubt(evidence: RegionEvidence, um_per_px: float | None) -> Iterator[Reason]:
+    if not evidence.level_zero:
+        if um_per_px is None:
+            yield reasons.error_needs_um()
         return
     limit, unit = (P90_TO_CHECK_PX, "px") if um_per_px is None else (P90_TO_CHECK_UM, "um")
-    error = error_px.p90 * (um_per_px or 1.0)
+    error = 0.0 if evidence.error_px is None else evidence.error_px.p90 * (um_per_px or 1.0)
     if error > limit:
         yield reasons.large_error(error, limit, unit)

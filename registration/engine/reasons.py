@@ -50,6 +50,22 @@ def found_one_way() -> Reason:
     )
 
 
+def blank_slide(which: str, tissue: float) -> Reason:
+    return Reason(
+        "blank_slide",
+        f"The {which} slide shows hardly any tissue ({tissue:.2%} of what was scanned). Check that it is the "
+        "right file and that nothing was left out that should count.",
+    )
+
+
+def error_needs_um() -> Reason:
+    return Reason(
+        "error_needs_um",
+        "How far off the alignment may be can't be said without um per pixel where the cells do not match. "
+        "Give the um/px of both slides.",
+    )
+
+
 def blank_region(tissue: float) -> Reason:
     return Reason(
         "blank_region",

@@ -33,13 +33,14 @@ _STIFFENED_SHARE = 0.02
 class RegionFit:
     """model : what the transform is: "field" (an affine and a field fitted to the cells), "rigid" (a
     similarity: asked for, or the evidence is thin), "region" (the start refitted around the region: no cells
-    agree) or "peer". expected : the error to be expected of the transform.
+    agree) or "peer". expected : the error to be expected of the transform; None where cells do not match and
+    um/px is unknown, for the model of structures was calibrated in um.
     """
 
     transform: Transform
     evidence: RegionEvidence
     model: str
-    expected: ErrorMap
+    expected: ErrorMap | None
 
 
 def fit_with_field(task: RegionTask, stages: Stages) -> RegionFit:
@@ -108,10 +109,13 @@ def _rigid_start(task: RegionTask, found: Measured) -> RegionFit:
 def result(task: RegionTask, found: Measured, transform: Transform, model: str) -> RegionFit:
     """The fit with its expected error: from the cells where they match, from the structures if not."""
     region, evidence = found.region, region_evidence(task, found)
+    errors: ErrorMap | None = None
     if evidence.level_zero:
         errors = cells_error(region, found.field, affine_and_field(region, found.field), transform)
-    else:
+    elif task.fixed.um_per_px is not None:
         errors = blocks_error(region, found.supported, transform)
+    if errors is None:
+        return RegionFit(transform, evidence, model, None)
     evidence = judged_by(evidence, errors, task.box, cells_match=evidence.level_zero)
     return RegionFit(transform, evidence, model, errors)
 

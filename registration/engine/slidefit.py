@@ -12,7 +12,7 @@ from registration.engine.coarse import candidates
 from registration.engine.config import RegistrationConfig
 from registration.engine.config.slides import SlideConfig
 from registration.engine.constraints import NO_CONSTRAINTS, Constraints, Landmarks
-from registration.engine.features import Overview
+from registration.engine.features import Overview, tissue_share
 from registration.engine.geometry import Points
 from registration.engine.guided import Guided, guided
 from registration.engine.inputs import frame, scale_known
@@ -151,7 +151,8 @@ def fit_slides(
     )
     apart = inconsistency(first.full, second.full, there.matrix, back.matrix)
     z = (there.judged.z + back.judged.z) / 2
-    evidence = SlideEvidence(z, there.judged.share, there.judged.blocks, apart, both.shown)
+    tissue = (tissue_share(first.full), tissue_share(second.full))
+    evidence = SlideEvidence(z, there.judged.share, there.judged.blocks, apart, both.shown, *tissue)
     overviews, marks = (first.full, second.full), chosen(constraints.landmarks, both.there.used)
     fit = SlideFit(affine, evidence, there.matrix, overviews, marks)
     show_search(stages.recorder, first, second, search.proposals)

@@ -86,7 +86,12 @@ def tissue_mask(rgb: Rgb, valid: Mask) -> Mask:
     A pixel is tissue when it is valid and clearly denser than glass; glass is taken to be at most as dense
     as light grey, so a region wholly covered by tissue is not mistaken for its own background.
     """
-    smooth = np.asarray(cv2.GaussianBlur(density(rgb), (0, 0), 1.5), np.float32)
+    return denser_than_glass(density(rgb), valid)
+
+
+def denser_than_glass(values: NDArray[np.float32], valid: Mask) -> Mask:
+    """tissue_mask of optical densities (rows, cols)."""
+    smooth = np.asarray(cv2.GaussianBlur(values, (0, 0), 1.5), np.float32)
     mask: Mask = (smooth > _glass(smooth, valid) + TISSUE_DENSITY) & valid
     return mask
 

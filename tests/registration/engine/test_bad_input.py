@@ -100,7 +100,7 @@ def test_slides_with_nothing_to_match_are_refused(pair: PhantomArrays, name: str
     assert judged(align_slides(*sources, ACCURATE)).refused
 
 
-@pytest.mark.parametrize("name", ["white", "grey", "black", "speck", "ramp", "pen"])
+@pytest.mark.parametrize("name", ["white", "grey", "black", "nearly blank", "speck", "ramp", "pen"])
 def test_two_slides_with_nothing_on_them_are_refused_even_if_they_are_equal(name: str) -> None:
     assert judged(align_slides(slide(NOTHING[name]), slide(NOTHING[name]), ACCURATE)).refused
 

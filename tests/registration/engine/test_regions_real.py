@@ -262,6 +262,7 @@ def test_the_same_bytes_come_out_with_one_thread_and_two(
         for count in (1, 2, 2):
             cv2.setNumThreads(count)
             found = _fit(_task(he, ihc, box, warp))
+            assert found.expected is not None
             bytes_out.append(found.transform(_grid(box)).tobytes() + found.expected.p90.tobytes())
     finally:
         cv2.setNumThreads(threads)

@@ -95,6 +95,28 @@ def test_a_region_on_slides_that_are_refused_is_never_good() -> None:
     assert (elsewhere.level, _codes(elsewhere)) == (Level.REFUSED, ["no_agreement"])
 
 
+def test_glass_without_tissue_is_refused_however_well_its_dust_agrees() -> None:
+    sure = SlideEvidence(30.0, 0.9, 90, 0.001, tissue_fixed=0.3, tissue_moving=0.3)
+    assert judge_slides(sure).level is Level.GOOD
+    for which, evidence in (
+        ("fixed", replace(sure, tissue_fixed=0.0005)),
+        ("moving", replace(sure, tissue_moving=0.0005)),
+    ):
+        verdict = judge_slides(evidence)
+        assert (verdict.level, _codes(verdict)) == (Level.REFUSED, ["blank_slide"])
+        assert which in verdict.reasons[0].message
+
+
+def test_without_um_no_error_is_stated_where_cells_do_not_match() -> None:
+    """What structures say of errors was calibrated in um."""
+    pair = phantom_arrays(1024, seed=8, rotation=25, consecutive=True)
+    he, ihc = (ArraySource(source.rgb, None) for source in (pair.he, pair.ihc))
+    result = register(he, ihc, Box(256, 256, 512, 512), preset("accurate"), initial=pair.truth)
+    assert result.expected is None
+    assert result.error_px is None
+    assert _codes(result.verdict) == ["region_level_accuracy", "error_needs_um"]
+
+
 def test_the_limit_is_in_um_where_they_are_known_and_in_px_elsewhere() -> None:
     evidence = replace(REGION, error_px=Spread(1.0, 3.0))
     assert judge_region(evidence, None, 0.25).level is Level.GOOD
