@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registration.engine.errors import EngineError
-from registration.engine.expected import ErrorMap
+from registration.engine.expected import UNMEASURED_PX, ErrorMap
 from registration.engine.geometry import Box
 
 FILE = "expected.npz"
@@ -107,12 +107,8 @@ def legend(errors: ErrorMap, box: Box, um_per_px: tuple[float, float] | None) ->
 
 def _known(errors: ErrorMap, box: Box) -> NDArray[np.float64]:
     """What is known of the squares that the box touches."""
-    rows, columns = errors.p90.shape
-    last_x, last_y = np.nextafter((float(box.right), float(box.bottom)), -np.inf)
-    left, right = _index(np.array((box.x, last_x)), errors.origin[0], errors.spacing, columns)
-    top, bottom = _index(np.array((box.y, last_y)), errors.origin[1], errors.spacing, rows)
-    touched = np.s_[top : bottom + 1, left : right + 1]
-    return errors.p90[touched][errors.measured[touched]].astype(np.float64)
+    touched = errors.touched(box)
+    return touched[touched < UNMEASURED_PX].astype(np.float64)
 
 
 def _index(position: NDArray[np.float64], origin: float, spacing: float, count: int) -> NDArray[np.intp]:

@@ -8,14 +8,19 @@ import numpy as np
 
 from registration.engine.geometry import Box, Points
 from registration.engine.report import draw
-from registration.engine.report.field_pictures import area_change, expected_error, field_on, size_of
-from registration.engine.report.recorder import Recorder
+from registration.engine.report.field_pictures import (
+    area_change,
+    expected_error,
+    field_on,
+    of_region,
+    size_of,
+)
+from registration.engine.report.recorder import RESULT, Recorder
 from registration.engine.resample import warp_region
 from registration.engine.result import RegistrationResult
 from registration.engine.source import PixelSource, Rgb
 from registration.engine.transforms import Transform, split
 
-STAGE = "the result"
 _SIDE = 480
 _DETAIL = 440
 
@@ -27,14 +32,14 @@ def draw_outcome(
     transform, whole = result.transform, Box(0, 0, fixed.width, fixed.height)
     box = result.box or whole
     recorder.picture(
-        STAGE,
+        RESULT,
         "Both slides",
         lambda: _both_slides(fixed, moving, transform, box),
         "The outline is the region on the first slide and where it comes from on the second.",
     )
     first, second = _pair(fixed, moving, transform, box, max(1.0, max(box.width, box.height) / _SIDE))
     recorder.picture(
-        STAGE,
+        RESULT,
         "One on top of the other",
         lambda: draw.beside(draw.fused(first, second), draw.checkerboard(first, second)),
         "Left: green where only the first slide is dark, magenta where only the second is. Right: squares of "
@@ -42,7 +47,7 @@ def draw_outcome(
     )
     for name, place in _places(result, box):
         recorder.picture(
-            STAGE,
+            RESULT,
             name,
             lambda place=place: _detail(fixed, moving, transform, place),  # type: ignore[misc]
             "Full resolution: the first slide, the second brought onto it, and the two as a checkerboard.",
@@ -55,19 +60,19 @@ def _draw_field(recorder: Recorder, background: Rgb, result: RegistrationResult,
     _, field = split(result.transform)
     if field is not None:
         recorder.picture(
-            STAGE,
+            RESULT,
             "The displacement field",
             lambda: field_on(background, field, box),
             "What the field adds to the affine transform. Above it: how much larger than life it is drawn.",
         )
         recorder.picture(
-            STAGE,
+            RESULT,
             "How far the field moves",
             lambda: size_of(field, box, um),
             "The length of what the field adds to the affine transform.",
         )
         recorder.picture(
-            STAGE,
+            RESULT,
             "How the field changes areas",
             lambda: area_change(field, box),
             "The Jacobian determinant of the field: white unchanged, blue shrunk, orange stretched, black "
@@ -76,10 +81,10 @@ def _draw_field(recorder: Recorder, background: Rgb, result: RegistrationResult,
     expected = result.expected
     if expected is not None:
         recorder.picture(
-            STAGE,
+            RESULT,
             "Expected error",
-            lambda: expected_error(expected, um),
-            "Nine places in ten are expected to be off by less than this.",
+            lambda: expected_error(of_region(expected, box), um),
+            "Nine places in ten are expected to be off by less than this. Grey: nothing could be measured.",
         )
 
 
@@ -107,10 +112,11 @@ def _edge(box: Box) -> Points:
 def _places(result: RegistrationResult, box: Box) -> list[tuple[str, Box]]:
     x, y = box.centre
     places = [("In detail: the middle", _around(x, y, box))]
-    if result.expected is not None and result.expected.measured.any():
-        values = np.where(result.expected.measured, result.expected.p90, -1.0)
+    expected = None if result.expected is None else of_region(result.expected, box)
+    if expected is not None and expected.measured.any():
+        values = np.where(expected.measured, expected.p90, -1.0)
         row, column = np.unravel_index(int(values.argmax()), values.shape)
-        where = np.array(result.expected.origin) + (np.array((column, row)) + 0.5) * result.expected.spacing
+        where = np.array(expected.origin) + (np.array((column, row)) + 0.5) * expected.spacing
         places.append(
             ("In detail: where the largest error is expected", _around(float(where[0]), float(where[1]), box))
         )

@@ -9,7 +9,9 @@ from html import escape
 from itertools import groupby
 
 from registration.engine.config import config_hash
-from registration.engine.report.recorder import Shot
+from registration.engine.report.evidence import evidence_rows
+from registration.engine.report.field_pictures import of_region
+from registration.engine.report.recorder import RESULT, Shot
 from registration.engine.result import Level, RegistrationResult, Spread
 
 _SAYS = {
@@ -43,16 +45,18 @@ footer { margin-top: 3rem; color: var(--faint); }
 
 def page(title: str, result: RegistrationResult, shots: Iterable[Shot]) -> str:
     """The whole document. Everything that comes from outside (titles, reasons, stages) is escaped."""
+    shots = tuple(shots)
     parts = [
         f"<h1>{escape(title)}</h1>",
         _verdict(result),
         "<h2>In short</h2>",
         _table(("", ""), _summary(result)),
+        *_pictures(shot for shot in shots if shot.stage == RESULT),
         "<h2>Time and what is left</h2>",
         _stages(result),
-        *_pictures(shots),
+        *_pictures(shot for shot in shots if shot.stage != RESULT),
         "<h2>Evidence</h2>",
-        _table(("figure", "value"), [(key, _number(value)) for key, value in result.evidence.items()], 1),
+        _evidence(result),
         "<footer>Pixels (px) are level-0 pixels of the first slide.</footer>",
     ]
     head = (
@@ -81,7 +85,7 @@ def _summary(result: RegistrationResult) -> list[tuple[str, str]]:
     if result.section is not None:
         rows.append(("Sections", result.section.message))
     rows.append(("Error at held-out matches" if result.box is None else "Expected error", _errors(result)))
-    if result.expected is not None:
+    if result.expected is not None and not result.refused:
         rows.append(("Largest expected error (p90)", _largest(result)))
     for name, frame in (("First slide", result.transform.fixed), ("Second slide", result.transform.moving)):
         um = frame.um_per_px
@@ -92,6 +96,8 @@ def _summary(result: RegistrationResult) -> list[tuple[str, str]]:
 
 
 def _errors(result: RegistrationResult) -> str:
+    if result.refused:
+        return "not known, since the result is refused"
     pairs: tuple[tuple[Spread | None, str], ...] = ((result.error_um, "um"), (result.error_px, "px"))
     said = [
         f"median {_number(error.median)}, p90 {_number(error.p90)} {unit}"
@@ -102,7 +108,10 @@ def _errors(result: RegistrationResult) -> str:
 
 
 def _largest(result: RegistrationResult) -> str:
-    known = [] if result.expected is None else result.expected.p90[result.expected.measured].tolist()
+    known: list[float] = []
+    if result.expected is not None and result.box is not None:
+        squares = of_region(result.expected, result.box)
+        known = squares.p90[squares.measured].tolist()
     if not known:
         return "not measured"
     um, px = result.transform.fixed.um_per_px, max(known)
@@ -119,7 +128,14 @@ def _stages(result: RegistrationResult) -> str:
         for stage in result.stages
     ]
     rows.append(("together", f"{sum(stage.seconds for stage in result.stages):.2f}", ""))
-    return _table(("stage", "seconds", "left after it, px"), rows, 1)
+    return _table(("stage", "seconds", "left after it, px"), rows, (1, 2))
+
+
+def _evidence(result: RegistrationResult) -> str:
+    rows = [
+        (name, _number(value), what, limit) for name, value, what, limit in evidence_rows(result.evidence)
+    ]
+    return _table(("figure", "value", "what it is", "limit"), rows, (1,))
 
 
 def _pictures(shots: Iterable[Shot]) -> Iterable[str]:
@@ -133,19 +149,16 @@ def _pictures(shots: Iterable[Shot]) -> Iterable[str]:
             )
 
 
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]], numbers_from: int | None = None) -> str:
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]], numbers: tuple[int, ...] = ()) -> str:
+    """numbers : the columns of numbers, from 0."""
+
     def cells(row: tuple[str, ...], tag: str) -> str:
-        return "".join(
-            f"<{tag}{_kind(column, numbers_from)}>{escape(cell)}</{tag}>" for column, cell in enumerate(row)
-        )
+        kinds = (' class="number"' if column in numbers else "" for column in range(len(row)))
+        return "".join(f"<{tag}{kind}>{escape(cell)}</{tag}>" for cell, kind in zip(row, kinds, strict=True))
 
     top = f"<thead><tr>{cells(head, 'th')}</tr></thead>" if any(head) else ""
     body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
     return f'<div class="scroll"><table>{top}<tbody>{body}</tbody></table></div>'
-
-
-def _kind(column: int, numbers_from: int | None) -> str:
-    return ' class="number"' if numbers_from is not None and column >= numbers_from else ""
 
 
 def _number(value: float) -> str:

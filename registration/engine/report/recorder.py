@@ -11,6 +11,8 @@ import cv2
 from registration.engine.report.draw import fitted
 from registration.engine.source import Rgb
 
+#: The stage of the pictures of the result itself; a page shows them first.
+RESULT = "the result"
 #: A picture's longer side is brought down to this.
 LARGEST_SIDE = 1000
 #: More than this is no report any more; later ones are left out.

@@ -38,12 +38,6 @@ _BLOCKS = (
     "Each arrow is a block's own best place, found free of any model, drawn three times as long; blue where "
     "it agrees with the transform, orange where not."
 )
-#: By whether left-out blocks confirm the field.
-_CONFIRMED = {
-    True: "Left-out blocks ask for it: it is used.",
-    False: "Left-out blocks do not ask for it: it is used only where it brings landmarks closer and is not "
-    "clearly worse.",
-}
 _LARGE_ENOUGH = 300
 _NEAR_PX = 4.0  # of the image compared
 
@@ -87,6 +81,13 @@ def show_slides(recorder: Recorder, fit: SlideFit) -> None:
     )
 
 
+def _used(fit: SlideFit, mid: MidFit) -> str:
+    if mid.evidence.worth_using:
+        return "Left-out blocks ask for it: it is used."
+    only = "; it is used only where it brings the landmarks closer and is not clearly worse"
+    return f"Left-out blocks do not ask for it{only if len(fit.landmarks) else ', so it is not used'}."
+
+
 def show_midscale(recorder: Recorder, fit: SlideFit, mid: MidFit) -> None:
     """The mid-scale field, used or not, and the held-out blocks that decide it."""
     fixed, moving = fit.overviews
@@ -101,7 +102,7 @@ def show_midscale(recorder: Recorder, fit: SlideFit, mid: MidFit) -> None:
         BENDING,
         "Mid-scale field",
         lambda: field_on(draw.fitted(slide_pictures.seen(fixed)), field(), frame.size.box),
-        f"What it adds to the affine; px of the overview. {_CONFIRMED[mid.evidence.worth_using]}",
+        f"What it adds to the affine; px of the overview. {_used(fit, mid)}",
     )
     recorder.picture(
         BENDING,

@@ -18,9 +18,11 @@ from registration.engine.expected import UNMEASURED_PX, ErrorMap
 from registration.engine.geometry import Box, Frame, Size
 from registration.engine.matrices import shift
 from registration.engine.pipeline import align_slides, register
+from registration.engine.quality import SLIDE_Z_NEEDED, SLIDE_Z_SURE
+from registration.engine.report.evidence import evidence_rows
 from registration.engine.report.outcome import draw_outcome
 from registration.engine.report.page import page
-from registration.engine.report.recorder import NO_RECORDER, Pictures
+from registration.engine.report.recorder import NO_RECORDER, RESULT, Pictures
 from registration.engine.report.write import write_report
 from registration.engine.result import (
     Level,
@@ -37,6 +39,7 @@ from registration.engine.source import Rgb
 from registration.engine.stages import Stages
 from registration.engine.synthetic import PhantomArrays, phantom_arrays
 from registration.engine.transforms import AffineTransform, Transform, split
+from registration.errormaps import figures
 
 BOX = Box(40, 30, 300, 260)
 FRAME = Frame("fixed", Size(512, 512), (0.5, 0.5))
@@ -224,10 +227,34 @@ def test_every_stage_leaves_its_pictures_and_changes_nothing() -> None:
         *("Free matches around the region", "Nuclei before and after the field", "Cell by cell"),
         "What the matches ask for beyond the field",
     }
+    assert (
+        any("do not ask for it, so it is not used" in shot.caption for shot in recorder.shots)
+        or (slides.evidence["slide_field_used"])
+    )
+    evidence = slides.evidence | drawn.evidence
+    assert len(evidence) > 12
+    assert [name for name, _, meaning, _ in evidence_rows(evidence) if not meaning] == []
 
 
-def test_squares_without_tissue_are_not_the_largest_error() -> None:
+def test_the_largest_error_is_of_the_region_as_its_figures_are() -> None:
+    """Neither squares without tissue count nor those of the margin."""
     result = result_of(AffineTransform.identity(FRAME))
     assert "<td>2 um; 4 px</td>" in page("title", result, ())
+    errors = ErrorMap(np.array([(9, 9, 9), (9, 2.5, 9), (9, 4.5, 9)], np.float32), (-110, -120), 150.0)
+    inside = replace(result, expected=errors, box=Box(45, 35, 130, 200))
+    assert "<td>2.25 um; 4.5 px</td>" in page("title", inside, ())
+    assert figures(errors, inside.box, (0.5, 0.5))["expected_error_um"]["worst"] == 2.25  # type: ignore[index]
+    refused = page("title", replace(inside, verdict=Verdict(Level.REFUSED, ())), ())
+    assert "not known, since the result is refused" in refused
+    assert "2.25" not in refused
     nothing = ErrorMap(np.full((2, 2), UNMEASURED_PX, np.float32), (0, 0), 64.0)
     assert "<td>not measured</td>" in page("title", replace(result, expected=nothing), ())
+
+
+def test_the_result_comes_first_and_the_evidence_says_what_decides() -> None:
+    recorder = Pictures()
+    recorder.picture("aligning the slides", "Candidates", lambda: flat((9, 9, 9)))
+    recorder.picture(RESULT, "Both slides", lambda: flat((9, 9, 9)))
+    text = page("title", result_of(AffineTransform.identity(FRAME)), recorder.shots)
+    assert text.index("The result") < text.index("Time and what is left") < text.index("Candidates")
+    assert f"refused below {SLIDE_Z_NEEDED:g}, check below {SLIDE_Z_SURE:g}" in text
