@@ -98,6 +98,7 @@ def test_qupath_and_back(
     exact, files = exported(capsys, stored(tmp_path, AFFINE), tmp_path / "one", "--to", "qupath")
     assert files == {"qupath.txt", "qupath.json"}
     assert exact["affine_off_px"] == {"median": 0, "max": 0}
+    assert json.loads((tmp_path / "one" / "qupath.json").read_text())["verdict"] == "check"
     bent, _ = exported(capsys, stored(tmp_path, known()), tmp_path / "two", "--to", "qupath", "--inverse")
     assert 0 < bent["affine_off_px"]["median"] < bent["affine_off_px"]["max"] < 8
     again = tmp_path / "again.json"

@@ -64,6 +64,26 @@ def test_points_go_forth_and_back_and_other_columns_stay(
     assert np.allclose(np.array([again[" X "], again["y"]], dtype=float).T, points, atol=1e-5)
 
 
+@pytest.mark.parametrize("verdict", ["good", "check", "refused"])
+def test_doubts_and_points_off_the_slide_are_said(tmp_path: Path, capsys: Capture, verdict: str) -> None:
+    save_transform(tmp_path / "T.json", known(), verdict=verdict, engine_version="0.1")
+    (tmp_path / "points.csv").write_text("x,y\n0,0\n5000,4000\n5000.5,20\n20,-1\n")
+    arguments = (
+        "transform_points",
+        tmp_path / "T.json",
+        tmp_path / "points.csv",
+        "--out",
+        tmp_path / "m.csv",
+    )
+    done = run_here(capsys, *arguments)
+    *doubts, outside = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (0, "")
+    assert len(doubts) == (verdict != "good")
+    assert all(f"verdict of the transform: {verdict}; " in line for line in doubts)
+    assert "2 of 4 points lie outside the fixed slide (5000 x 4000 px)" in outside
+    assert "3 of 4 points lie outside the moving slide" in run_here(capsys, *arguments, "--inverse").stderr
+
+
 def test_a_file_of_one_header_gives_the_header(tmp_path: Path, stored: Path, capsys: Capture) -> None:
     (tmp_path / "points.csv").write_text("x,y,k\n")
     assert mapped_file(capsys, stored, tmp_path / "points.csv").read_text() == "x,y,k\n"

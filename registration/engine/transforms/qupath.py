@@ -53,8 +53,8 @@ def nearest_affine(transform: Transform) -> NearestAffine:
     return NearestAffine(best, float(np.median(off)), float(off.max()))
 
 
-def qupath_files(affine: AffineTransform) -> dict[str, bytes]:
-    """File names and contents: qupath.txt to paste, and qupath.json for scripts."""
+def qupath_files(affine: AffineTransform, verdict: str) -> dict[str, bytes]:
+    """File names and contents: qupath.txt to paste, and qupath.json for scripts. verdict : for those."""
     matrix = affine.matrix
     # QuPath's parser knows no exponents; tabs are accepted by every version of it.
     lines = ["\t".join(f"{value:.12f}" for value in row) for row in matrix[:2].tolist()]
@@ -67,6 +67,7 @@ def qupath_files(affine: AffineTransform) -> dict[str, bytes]:
         "java_awt_affine_transform": [a, d, b, e, c, f],
         "fixed": {"width": affine.fixed.size.width, "height": affine.fixed.size.height},
         "moving": {"width": affine.moving.size.width, "height": affine.moving.size.height},
+        "verdict": verdict,
     }
     text = json.dumps(record, indent=2, allow_nan=False) + "\n"
     return {TEXT_NAME: ("\n".join(lines) + "\n").encode("ascii"), JSON_NAME: text.encode("ascii")}

@@ -86,7 +86,7 @@ def _write(
             said["covers"] = [box.x, box.y, box.width, box.height]
     else:
         nearest = nearest_affine(transform)
-        names = _write_files(place, qupath_files(nearest.affine))
+        names = _write_files(place, qupath_files(nearest.affine, _verdict(record)))
         said["affine_off_px"] = {"median": nearest.median_px, "max": nearest.max_px}
     folder = options["out"].absolute() / ("" if place.name != INVERSE_FOLDER else INVERSE_FOLDER)
     return said | {"files": [str(folder / name) for name in names]}

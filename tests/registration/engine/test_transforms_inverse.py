@@ -132,7 +132,7 @@ def test_a_steep_field_without_folds_has_an_inverse() -> None:
 
 
 def test_qupath_gets_the_affine_and_gives_it_back(tmp_path: Path) -> None:
-    files = qupath_files(affine())
+    files = qupath_files(affine(), "check")
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
         back = read_qupath(tmp_path / name, FIXED, MOVING)

@@ -108,7 +108,7 @@ def test_what_qupath_gets_comes_back(
     tmp_path_factory: pytest.TempPathFactory, affine: AffineTransform
 ) -> None:
     folder: Path = tmp_path_factory.getbasetemp()
-    for name, content in qupath_files(affine).items():
+    for name, content in qupath_files(affine, "check").items():
         (folder / name).write_bytes(content)
         back = read_qupath(folder / name, FIXED, MOVING)
         assert_allclose(back(some_points()), affine(some_points()), atol=1e-7)
