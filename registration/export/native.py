@@ -90,16 +90,18 @@ def _pairs(request: ExportRequest, block: Box, patches: tuple[Patch, ...]) -> It
 
 
 def _trust(request: ExportRequest, box: Box) -> Trust:
-    """The region's verdict where there is no map, refused where the map is blank."""
+    """The region's verdict where there is no map, refused where the map is blank. Of a refused region no
+    error is stated: nothing vouches for it.
+    """
     region: str = request.record["verdict"]
-    if request.expected is None:
+    if request.expected is None or region == Level.REFUSED:
         return Trust(None, region)
     expected = request.expected.over(box)
     if expected >= UNMEASURED_PX:
         return Trust(None, Level.REFUSED)
     um = um_of(request.fixed.source.um_per_px)
     verdict = patch_verdict(expected * (um or 1.0), um is not None, cells_match=_cells_match(request))
-    return Trust(expected, region if region == Level.REFUSED else verdict)
+    return Trust(expected, verdict)
 
 
 def _cells_match(request: ExportRequest) -> bool:
@@ -132,6 +134,19 @@ def _feature(slide: SlideInfo, ring: list[list[float]]) -> dict[str, Any]:
     }
 
 
+def _claim(request: ExportRequest) -> str:
+    """What the pairs are, as far as the verdict allows to say it."""
+    files = f"{request.fixed.stain}/<stem>.png and {request.moving.stain}/<stem>.png"
+    if request.record["verdict"] == Level.REFUSED:
+        return (
+            f"REFUSED: {files} may not show the same tissue.\n"
+            "The registration was refused and is not to be used; the patches were asked for all the same."
+        )
+    if not _cells_match(request):
+        return f"{files} show the same region; single cells do not match."
+    return f"{files} show the same tissue, pixel for pixel."
+
+
 def _readme(request: ExportRequest, outcome: Outcome) -> bytes:
     fixed, moving = request.fixed, request.moving
     box = request.box
@@ -139,7 +154,7 @@ def _readme(request: ExportRequest, outcome: Outcome) -> bytes:
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in outcome.verdicts.items()) or "none"
     return f"""Aligned patch pairs
 
-{fixed.stain}/<stem>.png and {moving.stain}/<stem>.png show the same tissue, pixel for pixel.
+{_claim(request)}
 The patches of {fixed.stain}/ are the slide's own pixels; those of {moving.stain}/ were resampled
 through transform.json.
 

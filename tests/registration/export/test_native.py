@@ -159,6 +159,11 @@ def test_no_patch_is_better_than_its_region(tmp_path: Path) -> None:
     for name, record in (("refused", refused), ("check", regional)):
         export(tmp_path / name, replace(request(), record=record))
         assert {row["verdict"] for row in rows(tmp_path / name)} == {name}
+    assert {row["expected_error_um"] for row in rows(tmp_path / "refused")} == {""}
+    readmes = [(tmp_path / name / "README.txt").read_text() for name in ("refused", "check")]
+    assert "REFUSED: he/<stem>.png and ihc/<stem>.png may not show the same tissue" in readmes[0]
+    assert "the same region; single cells do not match" in readmes[1]
+    assert not any("pixel for pixel" in readme for readme in readmes)
 
 
 def test_a_patch_of_which_nothing_is_known_is_refused(tmp_path: Path) -> None:
