@@ -111,11 +111,12 @@ def add_slide_options(parser: CommandParser) -> None:
 
 @contextmanager
 def slide_pair(fixed: Path, moving: Path, options: dict[str, Any]) -> Iterator[tuple[SlideInfo, SlideInfo]]:
-    """Both slides, open. Raises SlideError, EngineError("mpp_missing")."""
+    """Both slides, open. Raises SlideError, EngineError: same_slide, mpp_missing."""
     with (
         _slide(fixed, "he", options["fixed_mpp"]) as fixed_info,
         _slide(moving, "ihc", options["moving_mpp"]) as moving_info,
     ):
+        _check_different(fixed_info, moving_info)
         _check_scale(fixed_info, moving_info, "--fixed-mpp")
         _check_scale(moving_info, fixed_info, "--moving-mpp")
         yield fixed_info, moving_info
@@ -183,6 +184,12 @@ def _slide(path: Path, stain: str, mpp: tuple[float, float] | None) -> Iterator[
     with open_slide(path, mpp) as reader:
         stem = path.stem if path.is_file() else path.absolute().name
         yield SlideInfo(str(path.absolute()), stem, stain, fingerprint(path), reader)
+
+
+def _check_different(fixed: SlideInfo, moving: SlideInfo) -> None:
+    if fixed.sha256 == moving.sha256:
+        both = f"{fixed.reference} and {moving.reference} have the same content"
+        raise EngineError("same_slide", f"A pair needs two different slides: {both}.", field="moving")
 
 
 def _check_scale(slide: SlideInfo, other: SlideInfo, option: str) -> None:

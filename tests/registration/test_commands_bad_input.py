@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -153,6 +154,16 @@ def test_links(tmp_path: Path, he: Path, ihc: Path, capsys: Capture) -> None:
     done = run_here(capsys, "register", he, ihc, "--out", tmp_path / "slide")
     assert_refuses_input(done, "one of the slides")
     assert {path.name for path in tmp_path.iterdir()} == {"empty", "link", "circle", "slide"}
+
+
+def test_one_slide_is_no_pair_whatever_its_name(tmp_path: Path, he: Path, ihc: Path, capsys: Capture) -> None:
+    copy = tmp_path / "copy.tiff"
+    shutil.copyfile(he, copy)
+    words = ("A pair needs two different slides", "copy.tiff", "same content")
+    assert_refuses_input(align(capsys, he, copy, tmp_path / "out"), *words)
+    done = run_here(capsys, "register", copy, he, "--out", tmp_path / "T.json")
+    assert_refuses_input(done, *words)
+    assert list(tmp_path.iterdir()) == [copy]
 
 
 @pytest.mark.parametrize(
