@@ -37,9 +37,9 @@ class StageRow:
 class ResultFacts:
     """verdict : sign and word. advice : what it means. numbers : label and value with unit, for the region.
 
-    top : what the map's brightest colour stands for, "" without a map. reasons : sentences. message,
-    disagreement : of the sections. guided : landmarks and exclusions in words. box : x, y, width, height on
-    the slide that carries the grid.
+    top : what the map's brightest colour stands for, "" where no map is shown: nothing vouches for that of a
+    refused result. reasons : sentences. message, disagreement : of the sections. guided : landmarks and
+    exclusions in words. box : x, y, width, height on the slide that carries the grid.
     """
 
     verdict: str
@@ -58,14 +58,14 @@ class ResultFacts:
 
 
 def result_facts(registration: Registration) -> ResultFacts:
-    metrics = registration.metrics
+    metrics, refused = registration.metrics, registration.verdict == Verdict.REFUSED
     box = metrics["box"]
     section = stated_section(registration.alignment)
     return ResultFacts(
         verdict=VERDICTS.get(registration.verdict, "No verdict"),
         advice=_ADVICE.get(Verdict(registration.verdict), ""),
-        numbers=() if registration.verdict == Verdict.REFUSED else _numbers(metrics),
-        top=_top(metrics.get("error_map")),
+        numbers=() if refused else _numbers(metrics),
+        top="" if refused else _top(metrics.get("error_map")),
         reasons=tuple(in_print(reason["message"]) for reason in registration.reasons),
         message="" if section is None else in_print(section["message"]),
         disagreement=disagreement(section),
@@ -86,6 +86,7 @@ def grid_slide(registration: Registration) -> Slide:
 def overlay_data(registration: Registration) -> dict[str, Any]:
     """What the browser needs to lay one stain over the other; sizes in level-0 px of the grid's slide."""
     slide, (_, _, width, height) = grid_slide(registration), registration.metrics["box"]
+    mapped = registration.metrics.get("error_map") and registration.verdict != Verdict.REFUSED
     names = {"fixed": "fixed.jpg", "moving": "moving.jpg"}
     if registration.grid != Frame.HE:
         names = {"fixed": "moving.jpg", "moving": "fixed.jpg"}
@@ -96,7 +97,7 @@ def overlay_data(registration: Registration) -> dict[str, Any]:
         "um_per_px": [slide.mpp_x, slide.mpp_y] if slide.mpp_x and slide.mpp_y else None,
         "he": _file(registration, names["fixed"]),
         "ihc": _file(registration, names["moving"]),
-        "errors": _file(registration, PICTURE) if registration.metrics.get("error_map") else None,
+        "errors": _file(registration, PICTURE) if mapped else None,
     }
 
 

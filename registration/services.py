@@ -92,9 +92,18 @@ def retry(job: Job, user: User) -> Job:
 
 
 def review(registration: Registration, user: User, decision: str, note: str = "") -> Registration:
-    """Records a person's verdict on a finished registration. Raises InvalidInput."""
+    """Records a person's verdict on a finished registration; a refused one is accepted with a note only.
+    Raises InvalidInput.
+    """
     if decision not in (Review.ACCEPTED, Review.REJECTED):
         raise InvalidInput("unknown_decision", f"Say accepted or rejected, not {decision!r}.", "decision")
+    if decision == Review.ACCEPTED and registration.status == JobStatus.REFUSED and not note.strip():
+        raise InvalidInput(
+            "registration_refused",
+            "This registration was refused: its pictures may not show the same tissue. "
+            "To accept it all the same, say why in a note.",
+            "note",
+        )
     finished = Registration.objects.filter(
         pk=registration.pk, status__in=(JobStatus.SUCCEEDED, JobStatus.REFUSED)
     )

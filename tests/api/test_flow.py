@@ -122,6 +122,10 @@ def test_a_review_is_recorded(api: Api, rows: Rows) -> None:
     reviewed = _ok(api.send("POST", url, body), 200)
     assert (reviewed["review"], reviewed["review_note"]) == ("rejected", "a fold at the edge")
     assert (reviewed["reviewed_by"], reviewed["reviewed_at"] is None) == ("pathologist", False)
+    Registration.objects.update(status="refused", verdict="refused")
+    refusal = api.send("POST", url, {"decision": "accepted"})
+    said = refusal.json()
+    assert (refusal.status_code, said["code"], said["field"]) == (400, "registration_refused", "note")
 
 
 def test_files_and_archives_are_handed_out(api: Api, rows: Rows) -> None:

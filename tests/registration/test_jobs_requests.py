@@ -209,6 +209,15 @@ def test_review_is_for_finished_registrations(user: User, queued: Registration) 
     assert caught.value.field == "decision"
 
 
+def test_what_was_refused_is_accepted_only_with_a_note(user: User, queued: Registration) -> None:
+    end(queued, JobStatus.REFUSED)
+    with pytest.raises(InvalidInput, match="say why in a note") as caught:
+        services.review(queued, user, "accepted", "  ")
+    assert (caught.value.code, caught.value.field) == ("registration_refused", "note")
+    assert services.review(queued, user, "rejected").review == "rejected"
+    assert services.review(queued, user, "accepted", "the other half matches").review == "accepted"
+
+
 @pytest.mark.parametrize(
     ("box", "code", "field"),
     [
