@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from registration.engine.config import METHODS
 from registration.errormaps import PICTURE, um_of
+from registration.export.native import REGION_LEVEL
 from registration.joblist import VERDICTS, in_print
 from registration.models import Frame, PairAlignment, Registration, Verdict
 from registration.regions import slide_of
@@ -17,6 +18,15 @@ from viewer.models import Slide
 
 _SIGNS = {"um": "µm", "px": "px"}
 _UNKNOWN = "not measured"
+_BY_STRUCTURES = (
+    "The alignment of the slides, refitted to the structures around the region: cells do not match"
+)
+_BY_STRUCTURES_RIGID = (
+    "Turn, shift and uniform scale only, of the structures around the region: cells do not match"
+)
+_BY_FEW_CELLS = "Turn, shift and uniform scale only, fitted to the few cells that match"
+#: The reason that says so.
+_THIN = "rigid_only"
 _ADVICE = {
     Verdict.GOOD: "Can be used. Keep an eye on the map of expected errors.",
     Verdict.CHECK: "Can be used once a person has looked at it: compare what is named here.",
@@ -38,7 +48,8 @@ class ResultFacts:
     """verdict : sign and word. advice : what it means. numbers : label and value with unit, for the region.
 
     top : what the map's brightest colour stands for, "" where no map is shown: nothing vouches for that of a
-    refused result. reasons : sentences. message, disagreement : of the sections. guided : landmarks and
+    refused result. reasons : sentences. message, disagreement : of the sections. method : what was
+    fitted. guided : landmarks and
     exclusions in words. box : x, y, width, height on the slide that carries the grid.
     """
 
@@ -69,7 +80,7 @@ def result_facts(registration: Registration) -> ResultFacts:
         reasons=tuple(in_print(reason["message"]) for reason in registration.reasons),
         message="" if section is None else in_print(section["message"]),
         disagreement=disagreement(section),
-        method=METHODS.get(registration.method, ""),
+        method=_method(registration),
         guided=_guided(registration.alignment),
         stages=_stages(registration),
         total_seconds=sum(metrics.get("seconds", {}).values()),
@@ -127,6 +138,19 @@ def _rounded(value: float) -> str:
 
 def _top(legend: dict[str, Any] | None) -> str:
     return "" if legend is None else f"{legend['top']:g} {_SIGNS[legend['unit']]}"
+
+
+def _method(registration: Registration) -> str:
+    """What was fitted, which is not always what the method would fit."""
+    asked = METHODS.get(registration.method, "")
+    codes = {reason["code"] for reason in registration.reasons}
+    if registration.verdict == Verdict.REFUSED:
+        return f"Tried, and not confirmed: {asked[:1].lower()}{asked[1:]}"
+    if registration.method == "roialign":
+        return asked
+    if REGION_LEVEL in codes:
+        return _BY_STRUCTURES_RIGID if registration.method == "rigid" else _BY_STRUCTURES
+    return _BY_FEW_CELLS if _THIN in codes else asked
 
 
 def _guided(alignment: PairAlignment) -> str:

@@ -17,8 +17,7 @@ export class Sections {
   show(alignment, newest) {
     const section = alignment?.section ?? null;
     this.declared = section?.declared ?? this.declared;
-    const unknown = alignment ? "not looked at by this alignment" : "not known before the slides are aligned";
-    const found = section ? foundText(section) : unknown;
+    const found = section ? foundText(section) : unknown(alignment, newest);
     this.node.replaceChildren(...this.facts(section, found), ...this.warning(section), ...doubts(alignment, newest));
   }
 
@@ -55,6 +54,12 @@ function doubts(alignment, newest) {
 function reasonsOf(alignment) {
   const reasons = (alignment?.reasons ?? []).map(({ message }) => inPrint(message));
   return alignment?.error ? [alignment.error] : reasons;
+}
+
+function unknown(alignment, newest) {
+  if (alignment) return "not looked at by this alignment";
+  if (newest?.status === "refused") return "not known, since the alignment was refused";
+  return "not known before the slides are aligned";
 }
 
 function foundText({ kind, share }) {

@@ -61,6 +61,7 @@ const alignment = new Alignment(pair, find("#alignment"), (current, newest) => {
   background(() => pieces.load(newest));
   if (current?.affine === sync.matrix) return;
   sync.setTransform(current?.affine ?? null);
+  showLock();
   regions.changed();
 });
 
@@ -70,9 +71,14 @@ function setDrawing(on) {
   pressed("#draw", on);
   say(on ? "Click to place the box, or drag to draw one of any size. Esc stops." : "", "hint");
 }
-function setLocked(on) {
-  sync.setLocked(on);
-  pressed("#lock", on);
+/** Without a transform the panes can't move together, whatever was chosen. */
+function showLock() {
+  pressed("#lock", sync.locked && sync.matrix !== null);
+  find("#lock").disabled = sync.matrix === null;
+}
+function toggleLock() {
+  sync.setLocked(!sync.locked);
+  showLock();
 }
 function start() {
   if (!form.checkValidity()) form.querySelector("details").open = true; // to show which field is wrong
@@ -102,13 +108,13 @@ tool.onPlaced = () => setDrawing(false);
 const keys = new Keys();
 viewControls(keys, () => sync.leader);
 keys.add("r", "Place a region (on or off)", () => setDrawing(!tool.drawing), { label: "R" });
-keys.add("s", "Move both slides together (on or off)", () => setLocked(!sync.locked), { label: "S" });
+keys.add("s", "Move both slides together (on or off)", () => find("#lock").click(), { label: "S" });
 keys.add("Enter", "Register the chosen region", start);
 keys.add("Delete", "Delete the chosen region", removeSelected);
 keys.add("Escape", "Stop placing, or choose no region", cancel, { label: "Esc" });
 for (const [selector, action] of [
   ["#draw", () => setDrawing(!tool.drawing)],
-  ["#lock", () => setLocked(!sync.locked)],
+  ["#lock", toggleLock],
   ["#add-centre", addAtCentre],
   ["#delete-region", removeSelected],
 ]) {

@@ -109,6 +109,18 @@ def test_the_possible_accuracy_is_said_before_anything_is_run(workspace: Page) -
     assert SlidePair.objects.get().sections == "consecutive"
 
 
+def test_refused_slides_do_not_move_together_and_are_said_to_have_been_tried(workspace: Page) -> None:
+    lock = workspace.get_by_role("button", name="Move together")
+    expect(lock).to_have_attribute("aria-pressed", "true")
+    reasons = [{"code": "no_texture", "message": "There is too little tissue."}]
+    PairAlignment.objects.update(status="refused", verdict="refused", reasons=reasons)
+    workspace.reload()
+    expect(workspace.locator("#possible")).to_contain_text("not known, since the alignment was refused")
+    expect(workspace.locator("#alignment")).to_contain_text("The panes move on their own")
+    expect(lock).to_be_disabled()
+    expect(lock).to_have_attribute("aria-pressed", "false")
+
+
 def test_a_piece_is_left_out_and_taken_in_again(workspace: Page) -> None:
     expect(workspace.locator("#pieces")).to_be_hidden()  # nothing is known of any
     rings = [[[10.0, 10.0], [400.0, 10.0], [400.0, 500.0]], [[600.0, 600.0], [900.0, 600.0], [900.0, 900.0]]]
