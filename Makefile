@@ -12,7 +12,7 @@ setup: ## Install what running needs into .venv and node_modules
 	@scripts/setup
 
 run: setup ## Start SlidePair and print a login link; Ctrl-C stops it
-	@exec $(PYTHON_IN_VENV) manage.py up
+	@exec $(PYTHON_IN_VENV) manage.py up $(if $(PORT),--port $(PORT))
 
 test: ## Install what the tests need, then run them all
 	@scripts/setup --test

@@ -46,7 +46,7 @@ class JobRow:
     @property
     def explanation(self) -> str:
         """Why it failed or was refused."""
-        return self.job.error or reasons_text(self.job)
+        return in_print(self.job.error) or reasons_text(self.job)
 
 
 def reasons_text(job: Job) -> str:

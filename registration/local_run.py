@@ -8,7 +8,7 @@ import os
 import socket
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from config import env
 from viewer import atomic
 
 PORTS_TRIED = 20
+#: Held while `up` runs; its process and, once it is ready, its address are in it.
+_LOCK = "up.lock"
 
 
 class CannotStart(Exception):
@@ -25,22 +27,41 @@ class CannotStart(Exception):
 
 
 @contextmanager
-def only_one(run_folder: Path) -> Iterator[None]:
-    """Holds the data folder: the kernel frees it when the process ends, however it ends."""
-    with (run_folder / "up.lock").open("a+") as file:
+def only_one(run_folder: Path) -> Iterator[Callable[[str], None]]:
+    """Holds the data folder: the kernel frees it when the process ends, however it ends.
+
+    Yields what tells `running_at` the address.
+    """
+    with (run_folder / _LOCK).open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.seek(0)
-            process = file.read().strip() or "unknown"
+            process = next(iter(file.read().split()), "unknown")
             raise CannotStart(
                 f"SlidePair already runs on {run_folder.parent} (process {process}). "
                 "Stop that one first, or set SLIDEPAIR_DATA to another folder."
             ) from error
         file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
+
+        def tell(line: object) -> None:
+            file.write(f"{line}\n")
+            file.flush()
+
+        tell(os.getpid())
+        yield tell
+
+
+def running_at(run_folder: Path) -> str | None:
+    """The address of the server that holds the data folder; None where none does, or it is not ready yet."""
+    try:
+        with (run_folder / _LOCK).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return None
+    except BlockingIOError:
+        return next(iter((run_folder / _LOCK).read_text().split()[1:]), None)
+    return None
 
 
 def make_folders() -> Path:

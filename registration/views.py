@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from registration import services
 from registration.engine.config import METHODS
 from registration.errors import InvalidInput
-from registration.joblist import job_row, live_rows, region_name, rows
+from registration.joblist import in_print, job_row, live_rows, region_name, rows
 from registration.models import LIVE, JobStatus, Layout, Registration, Review
 from registration.pages import command_line, pair_cards
 from registration.results import overlay_data, result_facts
@@ -131,4 +131,4 @@ def _try(request: HttpRequest, action: Any, *args: Any, **kwargs: Any) -> None:
     try:
         action(*args, **kwargs)
     except InvalidInput as error:
-        messages.error(request, error.message)
+        messages.error(request, in_print(error.message))

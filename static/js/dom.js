@@ -40,7 +40,7 @@ export async function background(action) {
     return await action();
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    say(error.message, "error");
+    say(inPrint(error.message), "error");
     return undefined;
   }
 }

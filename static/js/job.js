@@ -35,7 +35,7 @@ export class JobCard {
     this.part("progress").value = job.percent;
     this.part("stage").textContent = live ? stageText(job) : errorText(job);
     const reasons = (job.reasons ?? []).map(({ message }) => message);
-    this.part("error").textContent = job.error || inPrint(reasons.join(" "));
+    this.part("error").textContent = inPrint(job.error || reasons.join(" "));
     const cancel = this.node.querySelector("[data-do=cancel]");
     cancel.disabled = Boolean(job.cancel_requested);
     cancel.textContent = job.cancel_requested ? "Cancelling…" : "Cancel";

@@ -52,8 +52,8 @@ function doubts(alignment, newest) {
 
 /** Sentences: what went wrong, or what speaks against it. */
 function reasonsOf(alignment) {
-  const reasons = (alignment?.reasons ?? []).map(({ message }) => inPrint(message));
-  return alignment?.error ? [alignment.error] : reasons;
+  const reasons = (alignment?.reasons ?? []).map(({ message }) => message);
+  return (alignment?.error ? [alignment.error] : reasons).map(inPrint);
 }
 
 function unknown(alignment, newest) {

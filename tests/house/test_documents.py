@@ -1,6 +1,7 @@
 """Documents: links lead somewhere, commands exist, every setting is described."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,14 @@ def test_commands_exist(document: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"(?:^|[`$] ?)make ([a-z-]+)", text, re.MULTILINE)) <= targets
     assert set(re.findall(r"manage\.py ([a-z_]+)", text)) <= get_commands().keys()
+
+
+def test_the_port_is_said_to_make() -> None:
+    shown = subprocess.run(
+        ["make", "--dry-run", "run", "PORT=8123"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "manage.py up --port 8123" in shown.stdout
+    assert "make run PORT=8123" in (ROOT / "README.md").read_text()
 
 
 def test_readme_starts_with_a_picture_and_the_two_commands() -> None:

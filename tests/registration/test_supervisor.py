@@ -120,6 +120,14 @@ def test_its_login_link_works_once(up: ManagedProcess) -> None:
     assert status_of(found[1]) == 403
 
 
+def test_another_login_link_leads_to_the_port_it_runs_on(
+    up: ManagedProcess, installation: Installation
+) -> None:
+    command = [sys.executable, "manage.py", "login_link"]
+    link = subprocess.check_output(command, cwd=REPOSITORY, env=installation.environment, text=True)
+    assert link.startswith(f"{base_url(up)}/login/once/")
+
+
 def test_a_second_one_on_the_same_data_is_refused(up: ManagedProcess, installation: Installation) -> None:
     second = subprocess.run(
         installation.command(free_port()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from argparse import ArgumentParser
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,20 +34,21 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, _stop)
         signal.signal(signal.SIGHUP, _stop)
         try:
-            with local_run.only_one(local_run.make_folders()):
-                self._run(host, port, demo=not no_demo)
+            with local_run.only_one(local_run.make_folders()) as tell:
+                self._run(host, port, tell, demo=not no_demo)
         except (local_run.CannotStart, redis_server.RedisMissing, NotReady) as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
             self.stdout.write("Stopped.")
 
-    def _run(self, host: str, port: int, *, demo: bool) -> None:
+    def _run(self, host: str, port: int, tell: Callable[[str], None], *, demo: bool) -> None:
         local_run.keep_secret_key()
         supervisor = Supervisor()
         try:
             self._start_redis(supervisor)
             self._prepare(demo)
             base_url = self._start_rest(supervisor, host, port)
+            tell(base_url)
             self._welcome(base_url)
             supervisor.watch()
         finally:
