@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,8 @@ from registration.regions import slide_of
 from registration.sections import disagreement, stated_section
 from viewer.models import Slide
 
+#: What a reason says that advises them; the same in static/js/sections.js.
+_SET_LANDMARKS = re.compile(r"\bset\b.*\blandmarks\b")
 _SIGNS = {"um": "µm", "px": "px"}
 _UNKNOWN = "not measured"
 _BY_STRUCTURES = (
@@ -45,16 +48,17 @@ class StageRow:
 
 @dataclass(frozen=True)
 class ResultFacts:
-    """verdict : sign and word. advice : what it means. numbers : label and value with unit, for the region.
+    """verdict : sign and word. advice : what it means. wants_landmarks : whether a reason advises them.
+    numbers : label and value with unit, for the region.
 
     top : what the map's brightest colour stands for, "" where no map is shown: nothing vouches for that of a
-    refused result. reasons : sentences. message, disagreement : of the sections. method : what was
-    fitted. guided : landmarks and
-    exclusions in words. box : x, y, width, height on the slide that carries the grid.
+    refused result. reasons : sentences. message, disagreement : of the sections. method : what was fitted.
+    guided : landmarks and exclusions in words. box : x, y, width, height on the slide that carries the grid.
     """
 
     verdict: str
     advice: str
+    wants_landmarks: bool
     numbers: tuple[tuple[str, str], ...]
     top: str
     reasons: tuple[str, ...]
@@ -77,6 +81,7 @@ def result_facts(registration: Registration) -> ResultFacts:
         advice=_ADVICE.get(Verdict(registration.verdict), ""),
         numbers=() if refused else _numbers(metrics),
         top="" if refused else _top(metrics.get("error_map")),
+        wants_landmarks=any(_SET_LANDMARKS.search(reason["message"]) for reason in registration.reasons),
         reasons=tuple(in_print(reason["message"]) for reason in registration.reasons),
         message="" if section is None else in_print(section["message"]),
         disagreement=disagreement(section),

@@ -18,6 +18,7 @@ export class Sections {
     const section = alignment?.section ?? null;
     this.declared = section?.declared ?? this.declared;
     const found = section ? foundText(section) : unknown(alignment, newest);
+    document.querySelector("#landmarks-note").hidden = !reasonsOf(settled(alignment, newest)).some(advisesLandmarks);
     this.node.replaceChildren(...this.facts(section, found), ...this.warning(section), ...doubts(alignment, newest));
   }
 
@@ -46,9 +47,14 @@ export class Sections {
 function doubts(alignment, newest) {
   const error = alignment && (errorText(alignment) || "not measured");
   const line = error && element("p", { className: "small narrow-only" }, `Error of the alignment: ${error}`);
-  const ended = newest && !isLive(newest) ? newest : alignment;
-  return [...(line ? [line] : []), ...reasonsOf(ended).map((text) => element("p", { className: "notice small" }, text))];
+  const reasons = reasonsOf(settled(alignment, newest));
+  return [...(line ? [line] : []), ...reasons.map((text) => element("p", { className: "notice small" }, text))];
 }
+
+const advisesLandmarks = (reason) => /\bset\b.*\blandmarks\b/.test(reason);
+
+/** The one whose reasons are told. */
+const settled = (alignment, newest) => (newest && !isLive(newest) ? newest : alignment);
 
 /** Sentences: what went wrong, or what speaks against it. */
 function reasonsOf(alignment) {

@@ -127,6 +127,7 @@ def test_a_refused_registration_says_so_and_wants_a_reason(page: Page, registrat
     expect(page.locator(".verdict")).to_contain_text("The error is not known")
     expect(page.locator(".numbers")).to_have_count(0)
     expect(page.locator("#errors")).to_have_count(0)
+    expect(page.locator("#landmarks-note")).to_be_hidden()
     expect(page.locator(".side")).to_contain_text("Tried, and not confirmed: affine")
     page.get_by_role("button", name="Accept").click()
     expect(page.locator(".message[data-kind=error]")).to_contain_text("say why in a note")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from playwright.sync_api import Page, expect
 from registration import errormaps
 from registration.engine.expected import UNMEASURED_PX, ErrorMap
 from registration.engine.geometry import Box
+from registration.engine.reasons import no_texture
 from registration.models import PairAlignment, Registration
 from tests.browser.test_result import difference, picture, registration
 from viewer.models import SlidePair
@@ -112,11 +114,15 @@ def test_the_possible_accuracy_is_said_before_anything_is_run(workspace: Page) -
 def test_refused_slides_do_not_move_together_and_are_said_to_have_been_tried(workspace: Page) -> None:
     lock = workspace.get_by_role("button", name="Move together")
     expect(lock).to_have_attribute("aria-pressed", "true")
-    reasons = [{"code": "no_texture", "message": "There is too little tissue."}]
+    reasons = [asdict(no_texture())]
+    note = workspace.locator("#landmarks-note")
+    expect(note).to_be_hidden()
     PairAlignment.objects.update(status="refused", verdict="refused", reasons=reasons)
     workspace.reload()
     expect(workspace.locator("#possible")).to_contain_text("not known, since the alignment was refused")
     expect(workspace.locator("#alignment")).to_contain_text("The panes move on their own")
+    expect(note).to_contain_text("--landmarks")
+    expect(note.get_by_role("link", name="API")).to_have_attribute("href", "/api/docs/")
     expect(lock).to_be_disabled()
     expect(lock).to_have_attribute("aria-pressed", "false")
 
