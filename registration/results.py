@@ -20,7 +20,6 @@ from viewer.models import Slide
 #: What a reason says that advises them; the same in static/js/sections.js.
 _SET_LANDMARKS = re.compile(r"\bset\b.*\blandmarks\b")
 _SIGNS = {"um": "µm", "px": "px"}
-_UNKNOWN = "not measured"
 _BY_STRUCTURES = (
     "The alignment of the slides, refitted to the structures around the region: cells do not match"
 )
@@ -123,7 +122,9 @@ def _file(registration: Registration, name: str) -> str:
 
 def _numbers(metrics: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     """The error that the verdict is about, and the worst that the map states of a square."""
-    error = _spread(metrics, "error") or {"median": _UNKNOWN, "p90": _UNKNOWN}
+    error = _spread(metrics, "error")
+    if error is None:
+        return ()
     numbers = ("Median error", error["median"]), ("90 % below", error["p90"])
     expected = _spread(metrics, "expected_error")
     return numbers if expected is None else (*numbers, ("Worst square", expected["worst"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from registration.engine import quality
 
+_SLIDE_TISSUE = f"refused below {quality.SLIDE_TISSUE_NEEDED:g}"
 #: name -> what the figure is, and what it decides ("" where it decides nothing by itself).
 _SAID = {
     "slide_z": (
@@ -20,6 +21,8 @@ _SAID = {
         f"refused above {quality.INCONSISTENCY_ALLOWED:g}",
     ),
     "slide_shown": ("1 where one direction had to be shown the other's answer", "check where it is 1"),
+    "slide_tissue_fixed": ("share of the first slide's scene that shows tissue", _SLIDE_TISSUE),
+    "slide_tissue_moving": ("share of the second slide's scene that shows tissue", _SLIDE_TISSUE),
     "slide_field_used": ("1 where a field is part of the answer", ""),
     "slide_field_gain_z": ("how clearly left-out places prefer the field to the affine alone", ""),
     "slide_share_before_field": ("share of left-out places that the affine alone predicts", ""),
