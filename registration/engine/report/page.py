@@ -35,7 +35,8 @@ h1 { font-size: 1.5rem; line-height: 1.25; } h2 { font-size: 1.2rem; margin: 2.5
 table { border-collapse: collapse; min-width: 20rem; }
 th, td { padding: .3rem .9rem .3rem 0; text-align: left; border-bottom: 1px solid var(--line);
   vertical-align: top; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+td:first-child { overflow-wrap: break-word; }
+td.number, th.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 figure { margin: 1.25rem 0; } figcaption { color: var(--faint); max-width: 46rem; }
 figcaption b { color: var(--text); display: block; }
 img { display: block; max-width: 100%; max-height: 85vh; border: 1px solid var(--line); background: #fff; }
