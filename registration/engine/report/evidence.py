@@ -30,8 +30,10 @@ _SAID = {
     "region_tissue": ("share of the region that shows tissue", f"refused below {quality.TISSUE_NEEDED:g}"),
     "region_overlap": (
         "share of that tissue where the other slide has tissue, too",
-        f"refused below {quality.OVERLAP_NEEDED:g} where cells do not match, below "
-        f"{quality.OVERLAP_TO_OUTWEIGH:g} where the slides are refused",
+        (
+            f"refused below {quality.OVERLAP_NEEDED:g} where cells do not match, below "
+            f"{quality.OVERLAP_TO_OUTWEIGH:g} where the slides are refused"
+        ),
     ),
     "region_z": (
         "how far beyond chance the region's structures agree",
