@@ -34,6 +34,8 @@ OVERLAP_TO_OUTWEIGH = 0.5
 #: believed without a second look. Measured: wrong pairs up to 0.03, consecutive sections 0.1 to 0.5 (the
 #: upper end at 8 um/px), re-stained sections 0.8 to 1.
 LEVEL_ZERO_SHARE = 0.4
+#: Windows that such a share needs behind it.
+WINDOWS_NEEDED = 16
 SURE_SHARE = 0.6
 #: p90 of the expected error above which a person should look, um (px where um is unknown).
 P90_TO_CHECK_UM = 1.0
@@ -82,7 +84,7 @@ class RegionEvidence:
     @property
     def level_zero(self) -> bool:
         """Whether the nuclei themselves agree."""
-        return self.agreeing >= LEVEL_ZERO_SHARE and self.windows >= 16
+        return self.agreeing >= LEVEL_ZERO_SHARE and self.windows >= WINDOWS_NEEDED
 
     @property
     def outweighs(self) -> bool:

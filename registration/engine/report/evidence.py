@@ -43,7 +43,10 @@ _SAID = {
         "share of the places whose cells agree",
         f"check below {quality.SURE_SHARE:g}; below {quality.LEVEL_ZERO_SHARE:g} cells do not match",
     ),
-    "region_windows": ("how many such places were compared", ""),
+    "region_windows": (
+        "how many such places were compared",
+        f"below {quality.WINDOWS_NEEDED} cells do not match",
+    ),
     "region_lost": (
         "share of the tissue where the alignment could not be confirmed",
         f"check above {quality.LOST_TO_CHECK:g}; above {quality.LOST_TO_REFUSE:g} cells do not match",
