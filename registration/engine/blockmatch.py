@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
@@ -30,6 +31,7 @@ _PLACES_MET = 3
 _CLEAREST = 0.5
 #: Places with less than this share of the image's mean contrast are no match for anything.
 _FLAT = 0.05
+_THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,9 @@ def _free_peaks(pairs: Sequence[tuple[Feature, Feature]], mask: Mask, known: Mas
     ]
     reach = 2 * layout.search
     places, lines = np.empty((len(tops), 2), np.intp), np.empty((len(tops), 2, 3), np.float32)
-    for number, (top, left) in enumerate(zip(tops.tolist(), lefts.tolist(), strict=True)):
+
+    def match(number: int) -> None:
+        top, left = int(tops[number]), int(lefts[number])
         scores = np.zeros((reach + 1, reach + 1), np.float32)
         for feature, pulled, flat in pairs_and_flats:
             tile = feature[top : top + layout.tile, left : left + layout.tile]
@@ -141,6 +145,9 @@ def _free_peaks(pairs: Sequence[tuple[Feature, Feature]], mask: Mask, known: Mas
                 found[flat[top : top + reach + 1, left : left + reach + 1]] = -1
             scores += found
         places[number], lines[number] = _peak(scores)
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(match, range(len(tops))))
     centres = np.stack((lefts, tops), axis=-1) + layout.tile / 2
     shifts = np.asarray(places - layout.search + parabola(*np.moveaxis(lines, -1, 0))[0], np.float64)
     return Blocks(centres, shifts, lines[:, 0, 1].astype(np.float64) / len(pairs))
