@@ -24,10 +24,10 @@ def believable(landmarks: Landmarks, transform: Transform) -> Landmarks:
     return Landmarks(landmarks.fixed[kept], landmarks.moving[kept], landmarks.weight[kept])
 
 
-def told(verdict: Verdict, given: Landmarks, kept: Landmarks) -> Verdict:
+def told(verdict: Verdict, left_out: int, given: int) -> Verdict:
     """The verdict with a word on the landmarks that were left out: it is no longer `good` then."""
-    if len(kept) == len(given):
+    if not left_out:
         return verdict
     level = Level.CHECK if verdict.level is Level.GOOD else verdict.level
-    reason = reasons.landmarks_left_out(len(given) - len(kept), len(given))
+    reason = reasons.landmarks_left_out(left_out, given)
     return replace(verdict, level=level, reasons=(*verdict.reasons, reason))

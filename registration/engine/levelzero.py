@@ -47,20 +47,37 @@ class FieldFit:
         """(rows, cols): the cells whose match counts."""
         return self.matches.weight > 0
 
+    @property
+    def hits(self) -> int:
+        """How many windows agree."""
+        return round(self.agreeing * self.windows)
 
-def fit_region(
-    region: Region,
-    config: LevelZeroConfig,
-    pins: Pins | None = None,
-    tick: Tick = lambda fraction: None,
-) -> FieldFit:
-    """The field over the region. Never fails: without matches it is the start's, and `agreeing` says so.
 
-    pins : working px from the region's corner.
-    """
+def fit_region(region: Region, config: LevelZeroConfig, tick: Tick = lambda fraction: None) -> FieldFit:
+    """The field over the region. Never fails: without matches it is the start's, and `agreeing` says so."""
     height, width = region.fixed.shape
     grid = Grid.over(width, height, region.scale.spacing(config))
-    nodes = _started(region, grid, pins, config)
+    nodes = region.started(grid.node_points()).reshape(grid.rows, grid.columns, 2)
+    return _fitted(region, config, grid, nodes, None, tick)
+
+
+def fit_pinned(
+    region: Region, config: LevelZeroConfig, found: FieldFit, pins: Pins, tick: Tick = lambda fraction: None
+) -> FieldFit:
+    """`found`, bent to the pins (working px from the region's corner), and fitted again from there: the first
+    pass only sees so far.
+    """
+    robust_px = config.robust_px * usable_steps(region, config)[-1].downsample
+    nodes, _ = fit_rigidly(
+        found.grid, found.matches, found.nodes, config.bending, robust_px, config.largest_strain, pins
+    )
+    return _fitted(region, config, found.grid, nodes, pins, tick)
+
+
+def _fitted(
+    region: Region, config: LevelZeroConfig, grid: Grid, nodes: Nodes, pins: Pins | None, tick: Tick
+) -> FieldFit:
+    """From `nodes` on, pass by pass."""
     steps = usable_steps(region, config)
     stiffened = np.zeros((grid.rows, grid.columns), np.bool_)
     for done, step in enumerate(steps):
@@ -122,15 +139,6 @@ def as_matches(peaks: Peaks, grid: Grid, nodes: Nodes, step: Step, config: Level
     certainty = alike * np.clip(peaks.curvature / np.float32(config.sharp), 0, 1)
     weight = np.where(peaks.usable, certainty, 0).astype(np.float64)
     return Matches(xs, ys, target, weight)
-
-
-def _started(region: Region, grid: Grid, pins: Pins | None, config: LevelZeroConfig) -> Nodes:
-    """The slide-level field's nodes, bent to the pins: the first pass only sees so far."""
-    nodes = region.started(grid.node_points()).reshape(grid.rows, grid.columns, 2)
-    if pins is None or len(pins) == 0:
-        return nodes
-    nothing = Matches(np.zeros(1), np.zeros(1), np.zeros((1, 1, 2)), np.zeros((1, 1)))
-    return fit_field(grid, nothing, nodes, config.bending, 1.0, pins=pins)
 
 
 def _wide_look(

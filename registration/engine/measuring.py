@@ -9,7 +9,6 @@ from registration.engine.constraints import NO_CONSTRAINTS, Landmarks
 from registration.engine.geometry import Box, Size
 from registration.engine.levelzero import FieldFit, fit_region
 from registration.engine.localstart import LocalStart
-from registration.engine.nonrigid import Pins
 from registration.engine.region import Region, read_region
 from registration.engine.regional import RegionalFit, refit, supported
 from registration.engine.source import PixelSource
@@ -36,12 +35,13 @@ class RegionTask:
 @dataclass(frozen=True)
 class Measured:
     """mids : the start refitted around the region, from coarse to fine. region, field : of the box that the
-    fit is made on, which is the task's box and some more.
+    fit is made on, which is the task's box and some more. left_out : how many landmarks are contradicted.
     """
 
     mids: tuple[RegionalFit, ...]
     region: Region
     field: FieldFit
+    left_out: int = 0
 
     @property
     def supported(self) -> RegionalFit:
@@ -50,7 +50,7 @@ class Measured:
 
 
 def measured(task: RegionTask, stages: Stages) -> Measured:
-    """Refits the start, reads the region and matches its cells."""
+    """Refits the start, to the landmarks too, reads the region and matches its cells."""
     mids = stages.run("fitting the region", 0, lambda: refitted(task, stages), until=20)
     return matched(task, mids, mids[-1].start, stages)
 
@@ -58,12 +58,8 @@ def measured(task: RegionTask, stages: Stages) -> Measured:
 def matched(task: RegionTask, mids: tuple[RegionalFit, ...], start: LocalStart, stages: Stages) -> Measured:
     """Reads the region and matches its cells from `start` on."""
     region = stages.run("reading the region", 20, lambda: read_around(task, start, stages.tick), until=55)
-    pins = pins_of(task.landmarks, region)
     fit = stages.run(
-        "matching cells",
-        55,
-        lambda: fit_region(region, task.config.level_zero, pins, stages.tick),
-        until=90,
+        "matching cells", 55, lambda: fit_region(region, task.config.level_zero, stages.tick), until=90
     )
     return Measured(mids, region, fit)
 
@@ -87,13 +83,3 @@ def read_around(task: RegionTask, start: LocalStart, tick: Tick = no_tick) -> Re
     scale = WorkingScale.of(task.fixed, config)
     box = fit_box(task.box, Size(task.fixed.width, task.fixed.height), scale, config)
     return read_region(task.fixed, task.moving, start, box, scale, tick)
-
-
-def pins_of(landmarks: Landmarks, region: Region) -> Pins:
-    """The landmarks inside the region's box, as displacements before its affine; working px."""
-    box, unit = region.box, region.scale.downsample
-    corner = (box.x, box.y)
-    inside = ((landmarks.fixed >= corner) & (landmarks.fixed < (box.right, box.bottom))).all(axis=1)
-    points = landmarks.fixed[inside]
-    wanted = region.start.affine.inverse()(landmarks.moving[inside]) - points
-    return Pins((points - corner) / unit, wanted / unit, landmarks.weight[inside])

@@ -8,23 +8,28 @@ that looks alike everywhere (alveoli, fat, stroma) has many peaks of one height.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from registration.engine.affine import MARKED_WITHIN
 from registration.engine.config.midscale import MidPass, MidscaleConfig
 from registration.engine.matrices import Matrix
 from registration.engine.midevidence import REACH, Free, MidEvidence, agreeing, checker, free_peaks, held_out
 from registration.engine.midfeatures import MidImage, Seen, mid_image, pulled, seen
 from registration.engine.midmatch import Lattice, Peaks, Volume, agreed, score_volume, strongest
 from registration.engine.nonrigid import Grid, Matches, Nodes, Pins, fit_field, smallest_jacobian
+from registration.engine.robust import cauchy
 from registration.engine.stages import Tick, no_tick
 
 __all__ = ["MidFit", "MidImage", "fit_midscale", "mid_image"]
 
 #: A field that shrinks too much is fitted again, so many times stiffer each time, so often.
 _STIFFER, _TRIES = 4.0, 8
+#: A field that only landmarks ask for must leave them at this share of the distance before at most.
+_CLOSER = 0.8
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,17 @@ class MidFit:
     grid: Grid
     nodes: Nodes
     evidence: MidEvidence
+
+    def apart(self, pins: Pins) -> NDArray[np.float64]:
+        """How far from each pin (N,) the field leaves it, px of the fixed image."""
+        return np.asarray(
+            np.linalg.norm(self.grid.evaluate_at(self.nodes, pins.points) - pins.target, axis=1)
+        )
+
+    def closer(self, start: Nodes, pins: Pins) -> bool:
+        """Whether the pins lie clearly closer than with the field `start`; not without pins."""
+        before = replace(self, nodes=start).apart(pins)
+        return bool(len(pins)) and bool(np.median(self.apart(pins)) <= _CLOSER * np.median(before))
 
 
 @dataclass(frozen=True)
@@ -100,6 +116,20 @@ def fit_midscale(
         fitted = _pass(task, one, fitted.nodes, task.volume(one, task.through(fitted.nodes, one.reach)))
     tick(len(config.passes) / (len(config.passes) + 1))
     return MidFit(grid, fitted.nodes, _evidence(task, before, fitted))
+
+
+def fit_marked(fitted: Callable[[Pins | None, Tick], MidFit], pins: Pins, tick: Tick = no_tick) -> MidFit:
+    """The field of the images and the landmarks, or of the images alone where the landmarks cost agreement.
+
+    fitted : fit_midscale of two images with pins or without. A landmark that the images' own field does not
+    come near weighs little: no residual makes a pin lose weight while a field is fitted.
+    """
+    if not len(pins):
+        return fitted(None, tick)
+    images = fitted(None, lambda share: tick(share / 2))
+    weighed = replace(pins, weight=pins.weight * cauchy(images.apart(pins), MARKED_WITHIN))
+    marked = fitted(weighed, lambda share: tick((1 + share) / 2))
+    return marked if marked.evidence.after.share >= images.evidence.after.share else images
 
 
 def _first_look(task: _Task, start: Nodes) -> tuple[tuple[Free, Free], Volume]:

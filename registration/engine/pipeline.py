@@ -116,7 +116,7 @@ def register(
     )
     return RegistrationResult(
         transform=fit.transform,
-        verdict=told(verdict, given, kept),
+        verdict=told(verdict, len(given) - len(kept) + fit.left_out, len(given)),
         error_px=fit.evidence.error_px,
         error_um=in_um(fit.evidence.error_px, fixed.um_per_px),
         box=box,
@@ -141,10 +141,11 @@ def _aligned(
     constraints: Constraints,
     stages: Stages,
 ) -> SlideAlignment:
+    given = constraints.landmarks
     fit = fit_slides(fixed, moving, config, stages, constraints=constraints)
     verdict = judge_slides(fit.evidence)
     found = with_field(fit, verdict, config, stages)
-    return replace(found, verdict=told(found.verdict, constraints.landmarks, fit.landmarks))
+    return replace(found, verdict=told(found.verdict, len(given) - len(fit.landmarks), len(given)))
 
 
 def _section(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registration.engine.config.levelzero import UNKNOWN_UM
+from registration.engine.constraints import NO_CONSTRAINTS
 from registration.engine.expected import ErrorMap
 from registration.engine.geometry import Points
 from registration.engine.inputs import mean_um
@@ -18,6 +19,7 @@ from registration.engine.measuring import Measured, RegionTask, matched, measure
 from registration.engine.quality import Z_NEEDED, RegionEvidence
 from registration.engine.region import Region
 from registration.engine.regionerror import blocks_error, cells_error, judged_by
+from registration.engine.regionmarks import far_from, heeded, inside
 from registration.engine.regionmid import refine
 from registration.engine.report.stage_pictures import show_region
 from registration.engine.robust import cauchy, fit, nearest_similarity
@@ -27,6 +29,8 @@ from registration.engine.transforms import AffineTransform, DisplacementField, T
 _ROBUST_ROUNDS = 4
 #: Fields of which so much had to be made stiffer are said to be.
 _STIFFENED_SHARE = 0.02
+#: Blocks around a region that agree less than this say nothing.
+_CHANCE = 5.0
 
 
 @dataclass(frozen=True)
@@ -34,13 +38,15 @@ class RegionFit:
     """model : what the transform is: "field" (an affine and a field fitted to the cells), "rigid" (a
     similarity: asked for, or the evidence is thin), "region" (the start refitted around the region: no cells
     agree) or "peer". expected : the error to be expected of the transform; None where cells do not match and
-    um/px is unknown, for the model of structures was calibrated in um.
+    um/px is unknown, for the model of structures was calibrated in um. left_out : how many landmarks the
+    images contradict.
     """
 
     transform: Transform
     evidence: RegionEvidence
     model: str
     expected: ErrorMap | None
+    left_out: int
 
 
 def fit_with_field(task: RegionTask, stages: Stages) -> RegionFit:
@@ -48,7 +54,7 @@ def fit_with_field(task: RegionTask, stages: Stages) -> RegionFit:
     the start refitted around the region.
     """
     found = _located(task, stages)
-    if not region_evidence(task, found).level_zero:
+    if not cells_match(task, found):
         return result(task, found, found.supported.start.transform, "region")
     if found.field.matches.weight.sum() < task.config.level_zero.matches_for_field:
         thin = _similarity(task, found)
@@ -57,23 +63,38 @@ def fit_with_field(task: RegionTask, stages: Stages) -> RegionFit:
 
 
 def _located(task: RegionTask, stages: Stages) -> Measured:
-    """The cells' matches, or where they don't match, those of the structures around the region."""
-    found = measured(task, stages)
-    if not region_evidence(task, found).level_zero:
+    """The cells' matches, or where they don't match, those of the structures around the region. The images
+    answer first; landmarks say where to look if they find no cells, and are followed where none lie.
+    """
+    found = measured(replace(task, landmarks=NO_CONSTRAINTS.landmarks), stages)
+    if not cells_match(task, found) and len(inside(task.landmarks, found.mids[0].context)):
+        found = _led(task, found, stages.part(90, 92))
+    if not cells_match(task, found):
         found = _by_structures(task, found, stages)
+    if cells_match(task, found):
+        found = heeded(task, found, stages.part(98, 100))
     show_region(stages.recorder, found)
     return found
+
+
+def _led(task: RegionTask, found: Measured, stages: Stages) -> Measured:
+    """Looked for anew from where the landmarks lead, unless the images without them agree better."""
+    led = measured(task, stages)
+    z = found.supported.judged.z
+    better = z < _CHANCE or led.supported.judged.z > z
+    return led if better or cells_match(task, led) else found
 
 
 def _by_structures(task: RegionTask, found: Measured, stages: Stages) -> Measured:
     """The structures around the region matched. Where they lie further off than cells were looked for, cells
     are looked for again from there; of consecutive sections none are found.
     """
-    mid = stages.run("matching structures", 90, lambda: refine(task, found.mids, stages.tick), until=95)
+    mid = stages.run("matching structures", 92, lambda: refine(task, found.mids, stages.tick), until=96)
+    by_structures = replace(found, mids=(mid,), left_out=far_from(task, mid))
     if mid.judged.z < Z_NEEDED or not _out_of_reach(task, found, mid.start):
-        return replace(found, mids=(mid,))
-    again = matched(task, (mid,), mid.start, stages.part(95, 100))
-    return again if region_evidence(task, again).level_zero else replace(found, mids=(mid,))
+        return by_structures
+    again = matched(task, (mid,), mid.start, stages.part(96, 98))
+    return again if cells_match(task, again) else by_structures
 
 
 def _out_of_reach(task: RegionTask, found: Measured, start: LocalStart) -> bool:
@@ -90,7 +111,7 @@ def fit_similarity(task: RegionTask, stages: Stages) -> RegionFit:
 
 def _similarity(task: RegionTask, found: Measured) -> RegionFit:
     too_few = found.field.kept.sum() < task.config.level_zero.matches_for_similarity
-    if too_few or not region_evidence(task, found).level_zero:
+    if too_few or not cells_match(task, found):
         return _rigid_start(task, found)
     points, targets, weights = listed_matches(found.region, found.field)
     affine = found.region.start.affine
@@ -114,10 +135,13 @@ def result(task: RegionTask, found: Measured, transform: Transform, model: str) 
         errors = cells_error(region, found.field, affine_and_field(region, found.field), transform)
     elif task.fixed.um_per_px is not None:
         errors = blocks_error(region, found.supported, transform)
-    if errors is None:
-        return RegionFit(transform, evidence, model, None)
-    evidence = judged_by(evidence, errors, task.box, cells_match=evidence.level_zero)
-    return RegionFit(transform, evidence, model, errors)
+    if errors is not None:
+        evidence = judged_by(evidence, errors, task.box, cells_match=evidence.level_zero)
+    return RegionFit(transform, evidence, model, errors, found.left_out)
+
+
+def cells_match(task: RegionTask, found: Measured) -> bool:
+    return region_evidence(task, found).level_zero
 
 
 def region_evidence(task: RegionTask, found: Measured) -> RegionEvidence:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from registration.engine.localstart import LocalStart
 from registration.engine.matrices import shift
 from registration.engine.measuring import RegionTask
 from registration.engine.midevidence import MidEvidence
-from registration.engine.midscale import fit_midscale, mid_image
+from registration.engine.midscale import MidFit, fit_marked, fit_midscale, mid_image
 from registration.engine.nonrigid import Grid, Nodes, Pins
 from registration.engine.regional import (
     RegionalFit,
@@ -26,6 +25,7 @@ from registration.engine.regional import (
     supported,
 )
 from registration.engine.resample import warp_region
+from registration.engine.stages import Tick, no_tick
 from registration.engine.transforms import DisplacementField
 
 #: Finer than about this (um/px) consecutive sections show nothing in common that could be matched.
@@ -40,9 +40,7 @@ _MARGIN = 48
 _CLOSER = 0.8
 
 
-def refine(
-    task: RegionTask, fits: tuple[RegionalFit, ...], tick: Callable[[float], None] = lambda fraction: None
-) -> RegionalFit:
+def refine(task: RegionTask, fits: tuple[RegionalFit, ...], tick: Tick = no_tick) -> RegionalFit:
     """The fit that the surroundings support, with a field fitted to structures at ever finer scale as long as
     blocks that were left out confirm it. A field that they neither confirm nor contradict is used where
     landmarks ask for it.
@@ -74,15 +72,14 @@ def _refined(task: RegionTask, start: LocalStart, downsample: int) -> LocalStart
     points = grid.node_points() * downsample + (context.x, context.y)
     nodes = (start.shift(points) / downsample).reshape(grid.rows, grid.columns, 2)
     places, targets, weight = marks_inside(LocalStart(start.affine), task.landmarks, context, downsample)
-    found = fit_midscale(
-        mid_image(image),
-        mid_image(pulled),
-        shift(margin, margin),
-        config,
-        start=nodes,
-        pins=Pins(places, targets - places, weight),
-    )
-    asked_for = len(places) > 0 and found.evidence.not_worse
+    pins = Pins(places, targets - places, weight)
+    images = mid_image(image), mid_image(pulled)
+
+    def fitted(pinned: Pins | None, tick: Tick) -> MidFit:
+        return fit_midscale(*images, shift(margin, margin), config, start=nodes, pins=pinned, tick=tick)
+
+    found = fit_marked(fitted, pins)
+    asked_for = found.evidence.not_worse and found.closer(nodes, pins)
     if not (_confirmed(found.evidence) or asked_for):
         return None
     return LocalStart(start.affine, _field(found.nodes, grid, context, downsample, start))

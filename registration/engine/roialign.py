@@ -88,5 +88,5 @@ def _judged(task: RegionTask, affine: AffineTransform, stages: Stages) -> Region
     start = LocalStart(affine)
     mid = judge_around(task.fixed, task.moving, start, task.box, config)
     region = read_around(task, start)
-    field = fit_region(region, config, None, stages.tick)
+    field = fit_region(region, config, stages.tick)
     return result(task, Measured((mid,), region, field), affine, "peer")

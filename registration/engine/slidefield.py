@@ -16,19 +16,16 @@ from registration.engine.localstart import similarity_over
 from registration.engine.matrices import between_scales
 from registration.engine.midevidence import REACH, unfitted
 from registration.engine.midfeatures import MidImage, mid_image, seen
-from registration.engine.midscale import MidFit, fit_midscale
+from registration.engine.midscale import MidFit, fit_marked, fit_midscale
 from registration.engine.nonrigid import Pins, smallest_jacobian
 from registration.engine.polish import polished
 from registration.engine.quality import SlideEvidence, spread
 from registration.engine.report.stage_pictures import show_midscale
 from registration.engine.result import Level, Spread, Verdict
-from registration.engine.robust import cauchy
 from registration.engine.slidefit import SlideFit
 from registration.engine.stages import Stages, Tick
 from registration.engine.transforms import AffineTransform, DisplacementField, Transform
 
-#: A field that only landmarks ask for must leave them at this share of the affine's distance at most.
-_CLOSER = 0.8
 #: Landmarks that the field comes this near (px of the overview) stay where it puts them; it has not followed
 #: others.
 _MET = 2 * MARKED_WITHIN
@@ -76,7 +73,7 @@ def with_field(fit: SlideFit, verdict: Verdict, config: RegistrationConfig, stag
         mid = stages.run("polishing the field", 91, lambda: _polished(fit, mid, config))
     show_midscale(stages.recorder, fit, mid)
     pins = _pins(fit)
-    wanted = mid.evidence.not_worse and _closer(mid, pins)
+    wanted = mid.evidence.not_worse and mid.closer(mid.grid.zeros(), pins)
     blocks = mid.evidence.blocks
     if not (mid.evidence.worth_using or wanted):
         error = _error(fit, blocks.before, blocks.lead_before)
@@ -108,25 +105,12 @@ def as_field(fit: SlideFit, mid: MidFit) -> DisplacementField:
 
 
 def _bent(fit: SlideFit, config: RegistrationConfig, stages: Stages) -> MidFit:
-    """The field of the images and the landmarks, or of the images alone where the landmarks cost agreement.
-
-    A landmark that the images' own field does not come near weighs little: no residual makes a pin lose
-    weight while a field is fitted.
-    """
-    pins = _pins(fit)
-    if not len(pins):
-        return _fitted(fit, config, None, stages.tick)
-    images = _fitted(fit, config, None, lambda share: stages.tick(share / 2))
-    weight = pins.weight * cauchy(_apart(images, pins), MARKED_WITHIN)
-    weighed = replace(pins, weight=weight)
-    guided = _fitted(fit, config, weighed, lambda share: stages.tick((1 + share) / 2))
-    more = guided.evidence.after.share >= images.evidence.after.share
-    return guided if more else images
-
-
-def _fitted(fit: SlideFit, config: RegistrationConfig, pins: Pins | None, tick: Tick) -> MidFit:
     fixed, moving = (mid_image(overview) for overview in fit.overviews)
-    return fit_midscale(fixed, moving, fit.matrix, config.midscale, pins=pins, tick=tick)
+
+    def fitted(pins: Pins | None, tick: Tick) -> MidFit:
+        return fit_midscale(fixed, moving, fit.matrix, config.midscale, pins=pins, tick=tick)
+
+    return fit_marked(fitted, _pins(fit), stages.tick)
 
 
 def _polished(fit: SlideFit, mid: MidFit, config: RegistrationConfig) -> MidFit:
@@ -135,7 +119,7 @@ def _polished(fit: SlideFit, mid: MidFit, config: RegistrationConfig) -> MidFit:
     """
     fixed, moving = (mid_image(each) for each in fit.overviews)
     pins = _pins(fit)
-    held = pins.points[_apart(mid, pins) <= _MET]
+    held = pins.points[mid.apart(pins) <= _MET]
     grid, nodes = polished(fixed, moving, fit.matrix, (mid.grid, mid.nodes), config.midscale, held)
     blocks = mid.evidence.blocks
     added = grid.evaluate_at(nodes, blocks.centres) - mid.grid.evaluate_at(mid.nodes, blocks.centres)
@@ -152,17 +136,6 @@ def _pins(fit: SlideFit) -> Pins:
     unit, marks = fit.overviews[0].downsample, fit.landmarks
     wanted = fit.affine.inverse()(marks.moving) - marks.fixed
     return Pins(marks.fixed / unit, wanted / unit, marks.weight)
-
-
-def _apart(mid: MidFit, pins: Pins) -> NDArray[np.float64]:
-    """How far from each pin (N,) the field leaves it, px of the overview."""
-    return np.asarray(np.linalg.norm(mid.grid.evaluate_at(mid.nodes, pins.points) - pins.target, axis=1))
-
-
-def _closer(mid: MidFit, pins: Pins) -> bool:
-    """Whether the field brings the pins clearly closer than the affine alone; not without pins."""
-    without = np.linalg.norm(pins.target, axis=1)
-    return bool(len(pins)) and bool(np.median(_apart(mid, pins)) <= _CLOSER * np.median(without))
 
 
 def _error_of(fit: SlideFit, affine: AffineTransform) -> Spread | None:

@@ -69,7 +69,9 @@ def _read(path: Path) -> Landmarks:
             raise table.fault(f"{path.name} needs the columns {needed} in its first line; found: {found}.")
         columns = [names.index(name) for name in (*COLUMNS, _WEIGHT) if name in names]
         rows = [[table.number(line, column) for column in columns] for line in lines]
-    values = np.array(rows, np.float64).reshape(-1, len(columns))
+    if not rows:
+        raise table.fault(f"{path.name} holds no landmark.")
+    values = np.array(rows, np.float64)
     return checked_landmarks(values[:, :2], values[:, 2:4], values[:, 4] if values.shape[1] > 4 else None)
 
 

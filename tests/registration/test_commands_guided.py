@@ -78,6 +78,7 @@ def test_what_is_left_out_is_not_looked_at(phantom_pair: Phantom, tmp_path: Path
     ("text", "words"),
     [
         ("", ("fixed_x, fixed_y", "nothing")),
+        (f"{HEADER}\n", ("landmarks.csv holds no landmark",)),
         ("x,y\n1,2\n", ("moving_x", "found: x, y")),
         (f"{HEADER}\n1,2,3\n", ("line 2", "''")),
         (f"{HEADER}\n1,2,3,4\n1,2,nan,4\n", ("line 3", "'nan'")),

@@ -1,4 +1,4 @@
-"""Regions of the real re-stained section: accuracy, known warps, context, overlaps, landmarks, evidence."""
+"""Regions of the real re-stained section: accuracy, known warps, context, overlaps, evidence."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pytest
 from numpy.typing import NDArray
 
 from registration.engine.config import preset
-from registration.engine.constraints import Landmarks, checked_landmarks
 from registration.engine.evaluation.field import folding_share
 from registration.engine.geometry import Box
 from registration.engine.matrices import shift
@@ -29,7 +28,6 @@ pytestmark = pytest.mark.data
 TISSUE = Box(512, 512, 512, 3072)
 PART = Box(512, 1536, 512, 1024)
 CUT = 1280
-NO_LANDMARKS = checked_landmarks((), ())
 Points = NDArray[np.float64]
 
 
@@ -56,10 +54,9 @@ def _task(
     box: Box,
     start: Transform,
     method: str = "accurate",
-    landmarks: Landmarks = NO_LANDMARKS,
 ) -> RegionTask:
     coarse, _ = downsamples(fixed, moving, 860)
-    return RegionTask(fixed, moving, box, start, coarse, preset(method), landmarks)
+    return RegionTask(fixed, moving, box, start, coarse, preset(method))
 
 
 def _errors(transform: Transform, fixed: Points, moving: Points, box: Box = TISSUE) -> Points:
@@ -206,21 +203,6 @@ def test_regions_that_overlap_agree_where_they_do(
 def _grid(box: Box) -> Points:
     xs, ys = np.linspace(box.x, box.right, 30), np.linspace(box.y, box.bottom, 30)
     return np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
-
-
-def test_landmarks_bring_a_lost_region_back(
-    he: SlideReader, ihc: SlideReader, start: AffineTransform, truth: tuple[Points, Points]
-) -> None:
-    """Started 400 px off nothing is found, and said so; three landmarks in the region are enough."""
-    lost = _moved(start, 400, 0)
-    inside = [i for i, (x, y) in enumerate(truth[0]) if 512 <= x < 1024 and 1536 <= y < 2560]
-    chosen = [inside[0], inside[len(inside) // 2], inside[-1]]
-    marks = checked_landmarks(truth[0][chosen], truth[1][chosen] + ((2, -2), (-2, 1), (1, 2)))
-    assert not _fit(_task(he, ihc, PART, lost)).evidence.level_zero
-    found = _fit(_task(he, ihc, PART, lost, landmarks=marks))
-    assert found.model == "field"
-    rest = np.setdiff1d(np.arange(len(truth[0])), chosen)
-    assert np.median(_errors(found.transform, truth[0][rest], truth[1][rest], PART)) <= 1.0
 
 
 def test_a_lost_fit_is_seen(he: SlideReader, ihc: SlideReader, start: AffineTransform) -> None:

@@ -12,7 +12,7 @@ from registration.engine.affine import block_correction
 from registration.engine.blockmatch import Blocks, Layout, block_weights
 from registration.engine.constraints import Landmarks, checked_landmarks
 from registration.engine.landmarkcheck import told
-from registration.engine.landmarkfit import chosen, residuals, rows, starts
+from registration.engine.landmarkfit import residuals, rows, starts
 from registration.engine.matrices import Matrix, apply, shift, turn
 from registration.engine.result import Level, Verdict
 
@@ -97,10 +97,9 @@ def test_landmarks_move_blocks_that_say_nothing_and_not_those_that_agree() -> No
 
 
 def test_what_is_left_out_is_said_and_is_no_longer_good() -> None:
-    marks = _marks(np.eye(3), np.array([(0.0, 0.0), (5.0, 9.0), (8.0, 1.0)]))
-    assert told(Verdict(Level.GOOD), marks, marks) == Verdict(Level.GOOD)
+    assert told(Verdict(Level.GOOD), 0, 3) == Verdict(Level.GOOD)
     for level, expected in ((Level.GOOD, Level.CHECK), (Level.REFUSED, Level.REFUSED)):
-        verdict = told(Verdict(level), marks, chosen(marks, np.array([True, False, False])))
+        verdict = told(Verdict(level), 2, 3)
         assert verdict.level is expected
         assert [reason.code for reason in verdict.reasons] == ["landmarks_left_out"]
         assert "2 of 3" in verdict.reasons[0].message
