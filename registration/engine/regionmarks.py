@@ -88,8 +88,8 @@ def amid_cells(found: Measured, pins: Pins, config: LevelZeroConfig) -> Mask:
 
 def _costs(found: Measured, pinned: FieldFit, config: LevelZeroConfig) -> bool:
     """Whether more windows are lost than see the same px as one does (the effective area of its Gaussian), or
-    the field had to be made stiffer. True landmarks where tissue is missing cost 2 % of the windows at most,
-    wrong ones from 9 % on or stiffness.
+    the field had to be made stiffer. Exact landmarks where tissue is missing cost 2 % of the windows at most,
+    those with a slip among them from 7 % on.
     """
     window = 4 * math.pi * found.region.scale.check(config).sigma ** 2
     lost = found.field.hits - pinned.hits
