@@ -28,7 +28,7 @@ from registration.engine.blockmatch import (
 from registration.engine.constraints import NO_CONSTRAINTS, Landmarks
 from registration.engine.features import Overview
 from registration.engine.geometry import Points, Size
-from registration.engine.landmarkfit import rescaled, rows
+from registration.engine.landmarkfit import MARKED_WITHIN, rescaled, rows
 from registration.engine.matrices import Matrix, between_scales, corner_based, corners_apart, singular_values
 from registration.engine.overviews import QUARTER, Levels
 from registration.engine.robust import MATCHES_NEEDED, Model, Weights, robust_fit
@@ -53,9 +53,6 @@ _ECC_STEPS = 40
 #: than this share of the diagonal from the others'.
 _JUDGED_AGAIN, _IN_QUESTION, _SAME_PLACE = 3, 0.5, 0.05
 _THREADS = 2
-#: How exactly a person marks a place, px of any image: further off than this a landmark loses weight. Two
-#: annotators of consecutive sections differ by 7 px in the median, slips and bends included.
-MARKED_WITHIN = 4.0
 
 
 @dataclass(frozen=True)

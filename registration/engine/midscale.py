@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from registration.engine.affine import MARKED_WITHIN
 from registration.engine.config.midscale import MidPass, MidscaleConfig
+from registration.engine.landmarkfit import MARKED_WITHIN
 from registration.engine.matrices import Matrix
 from registration.engine.midevidence import REACH, Free, MidEvidence, agreeing, checker, free_peaks, held_out
 from registration.engine.midfeatures import MidImage, Seen, mid_image, pulled, seen

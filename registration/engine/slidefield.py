@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from registration.engine.affine import MARKED_WITHIN
 from registration.engine.blockmatch import pull
 from registration.engine.config import RegistrationConfig
 from registration.engine.constraints import Landmarks
 from registration.engine.geometry import Points, Size
+from registration.engine.landmarkfit import MARKED_WITHIN
 from registration.engine.localstart import similarity_over
 from registration.engine.matrices import between_scales
 from registration.engine.midevidence import REACH, unfitted
