@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registration.engine.errors import EngineError
-from registration.engine.expected import UNMEASURED_PX, ErrorMap
+from registration.engine.expected import ErrorMap
 from registration.engine.geometry import Box
 
 FILE = "expected.npz"
@@ -107,8 +107,7 @@ def legend(errors: ErrorMap, box: Box, um_per_px: tuple[float, float] | None) ->
 
 def _known(errors: ErrorMap, box: Box) -> NDArray[np.float64]:
     """What is known of the squares that the box touches."""
-    touched = errors.touched(box)
-    return touched[touched < UNMEASURED_PX].astype(np.float64)
+    return errors.known(box).astype(np.float64)
 
 
 def _index(position: NDArray[np.float64], origin: float, spacing: float, count: int) -> NDArray[np.intp]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from registration.engine.errors import EngineError
-from registration.engine.geometry import Points
+from registration.engine.geometry import Box, Points
 from registration.engine.source import Mask, PixelSource, Rgb
 
 #: Corners further off than this (px) are brought to it: OpenCV takes no larger ones, and no slide is larger.
@@ -35,6 +35,15 @@ class Landmarks:
     @property
     def swapped(self) -> Landmarks:
         return Landmarks(self.moving, self.fixed, self.weight)
+
+    def where(self, kept: NDArray[np.bool_]) -> Landmarks:
+        """kept : (N,)."""
+        return Landmarks(self.fixed[kept], self.moving[kept], self.weight[kept])
+
+    def inside(self, box: Box) -> Landmarks:
+        """box : fixed level-0 px."""
+        after = np.all(self.fixed >= (box.x, box.y), axis=1)
+        return self.where(after & np.all(self.fixed < (box.right, box.bottom), axis=1))
 
 
 @dataclass(frozen=True)

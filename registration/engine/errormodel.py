@@ -144,5 +144,4 @@ def _map(
 
 def stated_spread(errors: ErrorMap, box: Box, model: ErrorModel = CELL_MODEL) -> Spread | None:
     """Median and p90 of the error over `box`, fixed level-0 px; None where nothing was measured there."""
-    touched = errors.touched(box)
-    return model.spread(touched[touched < UNMEASURED_PX].astype(np.float64))
+    return model.spread(errors.known(box).astype(np.float64))

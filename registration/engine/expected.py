@@ -44,20 +44,25 @@ class ErrorMap:
         and in which there is something to measure; UNMEASURED_PX where there are none. At the edge, the
         nearest square's.
         """
-        touched = self.touched(box)
-        known = touched[touched < UNMEASURED_PX]
+        known = self.known(box)
         if known.size == 0:
             return UNMEASURED_PX
         return float(np.quantile(known, _PATCH_SHARE, method="higher"))
 
-    def touched(self, box: Box) -> NDArray[np.float32]:
-        """(rows, cols): the squares that `box` touches."""
+    def known(self, box: Box) -> NDArray[np.float32]:
+        """(N,): what is known of the squares that `box` touches."""
+        touched = self.within(box)
+        return touched.p90[touched.measured]
+
+    def within(self, box: Box) -> ErrorMap:
+        """The map of the squares that `box` touches."""
         rows, columns = self.p90.shape
         first = (np.array((box.x, box.y)) - self.origin) // self.spacing
         last = -((self.origin - np.array((box.right, box.bottom))) // self.spacing)
         x, y = np.clip(first, 0, (columns - 1, rows - 1)).astype(int)
         right, bottom = np.maximum(np.clip(last, 1, (columns, rows)).astype(int), (x + 1, y + 1))
-        return self.p90[y:bottom, x:right]
+        origin = (self.origin[0] + float(x) * self.spacing, self.origin[1] + float(y) * self.spacing)
+        return replace(self, p90=self.p90[y:bottom, x:right], origin=origin)
 
     def centres(self) -> Points:
         """(rows * cols, 2): the middles of the squares, fixed level-0 px."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from registration.engine.affine import AffineFit, Rules, best_place, judged_at, settled
 from registration.engine.landmarkcheck import BELIEVABLE
-from registration.engine.landmarkfit import chosen, residuals, starts
+from registration.engine.landmarkfit import residuals, starts
 from registration.engine.matrices import Matrix, between_scales
 from registration.engine.overviews import Levels
 from registration.engine.quality import SLIDE_Z_NEEDED
@@ -50,7 +50,7 @@ def guided(fixed: Levels, moving: Levels, images: AffineFit, rules: Rules, tick:
     if not used.any():
         return Guided(alone, used)
     tick(0.7)
-    pulled = settled(fixed, moving, place, replace(rules, landmarks=chosen(marks, used)))
+    pulled = settled(fixed, moving, place, replace(rules, landmarks=marks.where(used)))
     if alone.judged.z > max(_CHANCE, pulled.judged.z + _CLEARLY_LESS):
         return Guided(alone, used & ~_in_conflict(residuals(marks, alone.matrix), used))
     return Guided(pulled, used)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from registration.engine.config.levelzero import UNKNOWN_UM
 from registration.engine.errors import EngineError
 from registration.engine.geometry import Box, Frame, Size
 from registration.engine.source import PixelSource
@@ -89,6 +90,11 @@ def _check_um(name: str, um_per_px: tuple[float, float] | None) -> None:
 def mean_um(source: PixelSource) -> float:
     """um per px, the geometric mean of x and y; 1 where it is unknown."""
     return math.sqrt(source.um_per_px[0] * source.um_per_px[1]) if source.um_per_px else 1.0
+
+
+def um_taken(source: PixelSource) -> float:
+    """um per px that lengths in um are counted in: UNKNOWN_UM where it is unknown."""
+    return mean_um(source) if source.um_per_px else UNKNOWN_UM
 
 
 def frame(name: str, source: PixelSource) -> Frame:

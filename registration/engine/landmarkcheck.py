@@ -20,8 +20,7 @@ def believable(landmarks: Landmarks, transform: Transform) -> Landmarks:
     if not len(landmarks):
         return landmarks
     gaps = np.linalg.norm(transform(landmarks.fixed) - landmarks.moving, axis=1)
-    kept = gaps <= BELIEVABLE * transform.moving.size.diagonal
-    return Landmarks(landmarks.fixed[kept], landmarks.moving[kept], landmarks.weight[kept])
+    return landmarks.where(gaps <= BELIEVABLE * transform.moving.size.diagonal)
 
 
 def told(verdict: Verdict, left_out: int, given: int) -> Verdict:

@@ -15,7 +15,6 @@ from registration.engine.constraints import Landmarks
 from registration.engine.geometry import Points
 from registration.engine.matrices import Matrix, apply, singular_values
 from registration.engine.robust import Weights, cauchy, fit
-from registration.engine.source import Mask
 
 #: A landmark of weight 1 counts as so many blocks of average weight. All together count for no more than this
 #: share of the blocks that agree (within about so many px), or of so many where fewer do.
@@ -35,11 +34,6 @@ _ROUNDS = 5
 def rescaled(landmarks: Landmarks, fixed_factor: float, moving_factor: float) -> Landmarks:
     """The same landmarks in images that are so many times coarser."""
     return Landmarks(landmarks.fixed / fixed_factor, landmarks.moving / moving_factor, landmarks.weight)
-
-
-def chosen(landmarks: Landmarks, which: Mask) -> Landmarks:
-    """which : (N,) bool."""
-    return Landmarks(landmarks.fixed[which], landmarks.moving[which], landmarks.weight[which])
 
 
 def residuals(landmarks: Landmarks, matrix: Matrix) -> NDArray[np.float64]:

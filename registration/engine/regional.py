@@ -14,11 +14,11 @@ import numpy as np
 
 from registration.engine.affine import STRETCH_LIMITS, believable, block_correction, model_for
 from registration.engine.blockmatch import Agreement, Blocks, Layout, agreement, block_weights, match_pulled
-from registration.engine.config.levelzero import UNKNOWN_UM, LevelZeroConfig
+from registration.engine.config.levelzero import LevelZeroConfig
 from registration.engine.constraints import Landmarks
 from registration.engine.features import Overview, overview
 from registration.engine.geometry import Box, Points, Size
-from registration.engine.inputs import mean_um
+from registration.engine.inputs import um_taken
 from registration.engine.localstart import LocalStart, local_start
 from registration.engine.matrices import Matrix, apply, between_scales, shift
 from registration.engine.quality import Z_NEEDED
@@ -107,7 +107,7 @@ def judge_at(
 
 def finest_downsample(fixed: PixelSource, config: LevelZeroConfig) -> int:
     """Level-0 px per px of the finest scale, a power of 2."""
-    return power_of_2(config.regional_um / (mean_um(fixed) if fixed.um_per_px else UNKNOWN_UM))
+    return power_of_2(config.regional_um / um_taken(fixed))
 
 
 def downsamples(coarse: float, finest: int) -> list[int]:
@@ -138,14 +138,12 @@ def marks_inside(
     start: LocalStart, marks: Landmarks, context: Box, downsample: int
 ) -> tuple[Points, Points, Weights]:
     """Where landmarks lie in the context's image, where the start expects them, and their weights."""
-    inside = ((marks.fixed >= (context.x, context.y)) & (marks.fixed < (context.right, context.bottom))).all(
-        axis=1
-    )
-    points = marks.fixed[inside]
+    marks = marks.inside(context)
+    points = marks.fixed
     # start.affine (x + rest) is wanted at the landmark's partner: x is moved by what is missing before it.
-    wanted = start.affine.inverse()(marks.moving[inside]) - start.shift(points)
+    wanted = start.affine.inverse()(marks.moving) - start.shift(points)
     places, targets = ((ends - (context.x, context.y)) / downsample for ends in (points, wanted))
-    return places, targets, marks.weight[inside]
+    return places, targets, marks.weight
 
 
 def _pinned_correction(

@@ -15,7 +15,7 @@ from registration.engine.errormodel import (
     cell_error_map,
     stated_spread,
 )
-from registration.engine.expected import UNMEASURED_PX, ErrorMap, of_another
+from registration.engine.expected import ErrorMap, of_another
 from registration.engine.geometry import Box
 from registration.engine.levelzero import FieldFit
 from registration.engine.quality import RegionEvidence
@@ -49,8 +49,7 @@ def lost_share(errors: ErrorMap, box: Box, *, cells_match: bool) -> float:
     """Share of the tissue in `box` where the fit could not be confirmed; 0 where there is none."""
     unit = errors.spacing / (CELL_SQUARE if cells_match else BLOCK_SQUARE)
     limit = unit * (LOST_UNITS if cells_match else LOST_BLOCK_PX)
-    touched = errors.touched(box)
-    known = touched[touched < UNMEASURED_PX]
+    known = errors.known(box)
     return float((known >= 0.99 * limit).mean()) if known.size else 0.0
 
 

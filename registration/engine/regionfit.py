@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from registration.engine.config.levelzero import UNKNOWN_UM
 from registration.engine.constraints import NO_CONSTRAINTS
 from registration.engine.expected import ErrorMap
 from registration.engine.geometry import Points
-from registration.engine.inputs import mean_um
+from registration.engine.inputs import um_taken
 from registration.engine.levelzero import FieldFit
 from registration.engine.localstart import LocalStart, apart, similarity_over
 from registration.engine.matrices import Matrix, apply, shift
@@ -19,7 +18,7 @@ from registration.engine.measuring import Measured, RegionTask, matched, measure
 from registration.engine.quality import Z_NEEDED, RegionEvidence
 from registration.engine.region import Region
 from registration.engine.regionerror import blocks_error, cells_error, judged_by
-from registration.engine.regionmarks import far_from, heeded, inside
+from registration.engine.regionmarks import far_from, heeded
 from registration.engine.regionmid import refine
 from registration.engine.report.stage_pictures import show_region
 from registration.engine.robust import cauchy, fit, nearest_similarity
@@ -67,7 +66,7 @@ def _located(task: RegionTask, stages: Stages) -> Measured:
     answer first; landmarks say where to look if they find no cells, and are followed where none lie.
     """
     found = measured(replace(task, landmarks=NO_CONSTRAINTS.landmarks), stages)
-    if not cells_match(task, found) and len(inside(task.landmarks, found.mids[0].context)):
+    if not cells_match(task, found) and len(task.landmarks.inside(found.mids[0].context)):
         found = _led(task, found, stages.part(90, 92))
     if not cells_match(task, found):
         found = _by_structures(task, found, stages)
@@ -99,9 +98,8 @@ def _by_structures(task: RegionTask, found: Measured, stages: Stages) -> Measure
 
 def _out_of_reach(task: RegionTask, found: Measured, start: LocalStart) -> bool:
     """Whether `start` lies further than the first pass looks from where cells were looked for."""
-    um = mean_um(task.moving) if task.moving.um_per_px else UNKNOWN_UM
     distance = apart(found.region.start.transform, start.transform, task.box)
-    return distance * um > task.config.level_zero.reach_um
+    return distance * um_taken(task.moving) > task.config.level_zero.reach_um
 
 
 def fit_similarity(task: RegionTask, stages: Stages) -> RegionFit:

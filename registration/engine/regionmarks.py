@@ -9,10 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from registration.engine.config.levelzero import UNKNOWN_UM, LevelZeroConfig
+from registration.engine.config.levelzero import LevelZeroConfig
 from registration.engine.constraints import Landmarks
-from registration.engine.geometry import Box
-from registration.engine.inputs import mean_um
+from registration.engine.inputs import um_taken
 from registration.engine.levelzero import FieldFit, fit_pinned
 from registration.engine.measuring import Measured, RegionTask
 from registration.engine.nonrigid import Pins
@@ -32,12 +31,6 @@ _OWN_SHARE, _MOST = 0.125, 0.5
 #: Further off than this landmarks are not where structures agree, px of the images compared, FINEST_UM at
 #: least. True ones on consecutive sections can be half as far off, where one of the two bends.
 _OFF_STRUCTURES = 12.0
-
-
-def inside(landmarks: Landmarks, box: Box) -> Landmarks:
-    """box : fixed level-0 px."""
-    kept = ((landmarks.fixed >= (box.x, box.y)) & (landmarks.fixed < (box.right, box.bottom))).all(axis=1)
-    return Landmarks(landmarks.fixed[kept], landmarks.moving[kept], landmarks.weight[kept])
 
 
 def heeded(task: RegionTask, found: Measured, stages: Stages) -> Measured:
@@ -67,9 +60,9 @@ def far_from(task: RegionTask, mid: RegionalFit) -> int:
     """How many landmarks the structures around them contradict; none where those do not agree themselves."""
     if mid.judged.z < Z_NEEDED:
         return 0
-    marks = inside(task.landmarks, mid.context)
+    marks = task.landmarks.inside(mid.context)
     off = np.linalg.norm(mid.start.transform(marks.fixed) - marks.moving, axis=1)
-    fixed_um, moving_um = (mean_um(one) if one.um_per_px else UNKNOWN_UM for one in (task.fixed, task.moving))
+    fixed_um, moving_um = (um_taken(one) for one in (task.fixed, task.moving))
     return int((off * moving_um > _OFF_STRUCTURES * max(FINEST_UM, mid.downsample * fixed_um)).sum())
 
 
@@ -98,6 +91,6 @@ def _costs(found: Measured, pinned: FieldFit, config: LevelZeroConfig) -> bool:
 
 def pins_of(landmarks: Landmarks, region: Region) -> Pins:
     """The landmarks inside the region's box, as displacements before its affine; working px."""
-    marks, unit = inside(landmarks, region.box), region.scale.downsample
+    marks, unit = landmarks.inside(region.box), region.scale.downsample
     wanted = region.start.affine.inverse()(marks.moving) - marks.fixed
     return Pins((marks.fixed - (region.box.x, region.box.y)) / unit, wanted / unit, marks.weight)

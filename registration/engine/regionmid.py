@@ -6,10 +6,9 @@ import math
 
 import numpy as np
 
-from registration.engine.config.levelzero import UNKNOWN_UM
 from registration.engine.features import overview
 from registration.engine.geometry import Box, Size
-from registration.engine.inputs import mean_um
+from registration.engine.inputs import um_taken
 from registration.engine.localstart import LocalStart
 from registration.engine.matrices import shift
 from registration.engine.measuring import RegionTask
@@ -46,7 +45,9 @@ def refine(task: RegionTask, fits: tuple[RegionalFit, ...], tick: Tick = no_tick
     landmarks ask for it.
     """
     best = supported(fits)
-    scales = [each.downsample for each in fits if each.downsample * _um(task) > FINEST_UM / math.sqrt(2)]
+    scales = [
+        each.downsample for each in fits if each.downsample * um_taken(task.fixed) > FINEST_UM / math.sqrt(2)
+    ]
     scales = list(dict.fromkeys(_bounded(each, task.box) for each in scales or [fits[0].downsample]))
     for done, downsample in enumerate(scales):
         tick(done / len(scales))
@@ -107,7 +108,3 @@ def _bounded(downsample: int, box: Box) -> int:
 
 def _wider(box: Box, margin: int) -> Box:
     return Box(box.x - margin, box.y - margin, box.width + 2 * margin, box.height + 2 * margin)
-
-
-def _um(task: RegionTask) -> float:
-    return mean_um(task.fixed) if task.fixed.um_per_px else UNKNOWN_UM

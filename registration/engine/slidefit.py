@@ -16,7 +16,7 @@ from registration.engine.features import Overview, tissue_share
 from registration.engine.geometry import Points
 from registration.engine.guided import Guided, guided
 from registration.engine.inputs import frame, scale_known
-from registration.engine.landmarkfit import chosen, rescaled
+from registration.engine.landmarkfit import rescaled
 from registration.engine.matrices import Matrix, apply, between_scales
 from registration.engine.overviews import Levels, closer, downsamples, read_levels, thumbs
 from registration.engine.quality import INCONSISTENCY_ALLOWED, SLIDE_Z_NEEDED, SLIDE_Z_SURE, SlideEvidence
@@ -153,7 +153,7 @@ def fit_slides(
     z = (there.judged.z + back.judged.z) / 2
     tissue = (tissue_share(first.full), tissue_share(second.full))
     evidence = SlideEvidence(z, there.judged.share, there.judged.blocks, apart, both.shown, *tissue)
-    overviews, marks = (first.full, second.full), chosen(constraints.landmarks, both.there.used)
+    overviews, marks = (first.full, second.full), constraints.landmarks.where(both.there.used)
     fit = SlideFit(affine, evidence, there.matrix, overviews, marks)
     show_search(stages.recorder, first, second, search.proposals)
     show_slides(stages.recorder, fit)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from registration.engine.config.levelzero import UNKNOWN_UM, CostPass, LevelZeroConfig
+from registration.engine.config.levelzero import CostPass, LevelZeroConfig
 from registration.engine.geometry import Box, Size
-from registration.engine.inputs import mean_um
+from registration.engine.inputs import um_taken
 from registration.engine.source import PixelSource
 
 
@@ -40,7 +40,7 @@ class WorkingScale:
 
     @classmethod
     def of(cls, fixed: PixelSource, config: LevelZeroConfig) -> WorkingScale:
-        um = mean_um(fixed) if fixed.um_per_px else UNKNOWN_UM
+        um = um_taken(fixed)
         downsample = power_of_2(config.finest_um / um)
         return cls(downsample, um * downsample)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,14 +66,6 @@ def expected_error(errors: ErrorMap, um_per_px: float | None = None) -> Rgb:
     known = values[np.isfinite(values)]
     high = _round_up(float(known.max()) if known.size else 1.0)
     return draw.heat_with_scale(values, high, "um" if um_per_px else "px")
-
-
-def of_region(errors: ErrorMap, box: Box) -> ErrorMap:
-    """The squares of the map that the region touches (fixed level-0 px): a map has a margin around them."""
-    last = np.array(errors.p90.shape[::-1]) - 1
-    first = np.clip((np.array((box.x, box.y)) - errors.origin) // errors.spacing, 0, last)
-    x, y = (errors.origin + first * errors.spacing).tolist()
-    return replace(errors, p90=errors.touched(box), origin=(x, y))
 
 
 def residuals(

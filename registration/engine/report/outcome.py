@@ -12,7 +12,6 @@ from registration.engine.report.field_pictures import (
     area_change,
     expected_error,
     field_on,
-    of_region,
     size_of,
 )
 from registration.engine.report.recorder import RESULT, Recorder
@@ -83,7 +82,7 @@ def _draw_field(recorder: Recorder, background: Rgb, result: RegistrationResult,
         recorder.picture(
             RESULT,
             "Expected error",
-            lambda: expected_error(of_region(expected, box), um),
+            lambda: expected_error(expected.within(box), um),
             "Nine places in ten are expected to be off by less than this. Grey: nothing could be measured.",
         )
 
@@ -112,7 +111,7 @@ def _edge(box: Box) -> Points:
 def _places(result: RegistrationResult, box: Box) -> list[tuple[str, Box]]:
     x, y = box.centre
     places = [("In detail: the middle", _around(x, y, box))]
-    expected = None if result.expected is None else of_region(result.expected, box)
+    expected = None if result.expected is None else result.expected.within(box)
     if expected is not None and expected.measured.any():
         values = np.where(expected.measured, expected.p90, -1.0)
         row, column = np.unravel_index(int(values.argmax()), values.shape)

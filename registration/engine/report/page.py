@@ -10,7 +10,6 @@ from itertools import groupby
 
 from registration.engine.config import config_hash
 from registration.engine.report.evidence import evidence_rows
-from registration.engine.report.field_pictures import of_region
 from registration.engine.report.recorder import RESULT, Shot
 from registration.engine.result import Level, RegistrationResult, Spread
 
@@ -111,7 +110,7 @@ def _errors(result: RegistrationResult) -> str:
 def _largest(result: RegistrationResult) -> str:
     known: list[float] = []
     if result.expected is not None and result.box is not None:
-        squares = of_region(result.expected, result.box)
+        squares = result.expected.within(result.box)
         known = squares.p90[squares.measured].tolist()
     if not known:
         return "not measured"
