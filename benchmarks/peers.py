@@ -112,7 +112,8 @@ def elastix(fixed: Crop, moving: Crop) -> Found:
         np.save(folder / "moving.npy", _grey(moving.rgb))
         paths = [str(folder / file) for file in ("fixed.npy", "moving.npy", "out.npz")]
         command = [str(ELASTIX_PYTHON), str(ROOT / "benchmarks" / "elastix_peer.py"), *paths]
-        done = subprocess.run(command, check=False, capture_output=True, timeout=ELASTIX_SECONDS)
+        # It leaves its field behind where it runs.
+        done = subprocess.run(command, check=False, capture_output=True, timeout=ELASTIX_SECONDS, cwd=folder)
         if done.returncode != 0:
             return Found(None)
         with np.load(folder / "out.npz", allow_pickle=False) as out:
